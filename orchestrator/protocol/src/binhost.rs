@@ -1,0 +1,88 @@
+//! What the orchestrator asks of the binhost: stage, prepare, promote, current. All of them are idempotent.
+
+use crate::digest::Digest;
+use crate::gentoo::{Cpv, RepoName, Slot, UseFlag};
+use crate::id::{AttemptId, BuildId, GenerationNumber, PackageId};
+use serde::{Deserialize, Serialize};
+
+/// `POST /api/v1/targets/{target}/runs/{run}/stage`: validate an uploaded artifact, fix its path, make it visible.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// The package of the run.
+    pub package: PackageId,
+    /// The attempt that made it; one lower than the staged one's is refused.
+    pub attempt: AttemptId,
+    /// The digest of the uploaded bytes.
+    pub built: Digest,
+    /// What the artifact must be.
+    pub expected: Expected,
+}
+
+/// What was asked for; the artifact's metadata must agree (law 8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// Its name and version.
+    pub cpv: Cpv,
+    /// Slot and sub-slot.
+    pub slot: Slot,
+    /// The repository of its ebuild.
+    pub repository: RepoName,
+    /// The enabled flags; compared within the package's IUSE.
+    #[serde(rename = "use")]
+    pub use_flags: Vec<UseFlag>,
+    /// The BUILD_ID that the claim allocated.
+    pub build_id: BuildId,
+    /// As in `x86_64-pc-linux-gnu`.
+    pub chost: String,
+}
+
+/// An artifact that is staged: signed, at its path, in the served staging view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// The digest of the published bytes.
+    pub published: Digest,
+    /// Their number.
+    pub size: u64,
+    /// The path below the target, as in `sys-libs/zlib/zlib-1.3-2.gpkg.tar`.
+    pub path: String,
+}
+
+/// `PUT /api/v1/targets/{target}/generations/{number}`: write a complete generation that nobody sees yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prepare {
+    /// The published digests of everything in it, without duplicates.
+    pub artifacts: Vec<Digest>,
+}
+
+/// What was prepared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// The generation.
+    pub number: GenerationNumber,
+    /// How many artifacts it holds.
+    pub packages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// `POST /api/v1/targets/{target}/promote`: switch the current generation by one rename.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promote {
+    /// The generation to switch to.
+    pub number: GenerationNumber,
+    /// The generation that must be current, none before the first.
+    pub expect: Option<GenerationNumber>,
+}
+
+/// `GET /api/v1/targets/{target}/current`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Current {
+    /// The generation that clients see.
+    pub number: Option<GenerationNumber>,
+    /// Its index's TIMESTAMP in Unix seconds.
+    pub timestamp: Option<i64>,
+}

@@ -1,0 +1,108 @@
+//! The typed HTTP client: one method per call, errors as [`ClientError`].
+
+mod binhost;
+mod orchestrator;
+
+pub use binhost::BinhostClient;
+pub use orchestrator::{AdminClient, DroneClient};
+
+use crate::problem::{Code, Problem};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server answered with a problem.
+    #[error("{0}")]
+    Problem(#[from] Problem),
+    /// Something in between answered, or the answer was not understood.
+    #[error("unexpected answer {status} from {url}")]
+    Unexpected {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The URL that was asked.
+        url: String,
+    },
+    /// The server was not reached, or the connection broke.
+    #[error("{}", chain(.0))]
+    Transport(#[from] reqwest::Error),
+}
+
+/// An error with its causes: reqwest's own text leaves out why a connection failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl ClientError {
+    /// The problem's code, where the server sent one.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Problem(problem) => Some(problem.code),
+            _ => None,
+        }
+    }
+
+    /// True when the same call may succeed later: the network, a restart, an overload.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Problem(problem) => {
+                matches!(problem.code, Code::Unavailable | Code::Internal | Code::DiskFull)
+            }
+            Self::Unexpected { status, .. } => status.is_server_error(),
+            Self::Transport(_) => true,
+        }
+    }
+}
+
+/// A base URL and a bearer token.
+#[derive(Clone)]
+struct Http {
+    http: reqwest::Client,
+    base: String,
+    bearer: Option<String>,
+}
+
+impl Http {
+    fn new(base: &str, bearer: Option<String>) -> Self {
+        Self { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), bearer }
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.bearer {
+            Some(bearer) => request.bearer_auth(bearer),
+            None => request,
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        json(self.request(reqwest::Method::GET, path)).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        json(self.request(reqwest::Method::POST, path).json(body)).await
+    }
+}
+
+/// Sends and reads a JSON answer.
+async fn json<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ClientError> {
+    Ok(checked(request).await?.json().await?)
+}
+
+/// Sends; an answer that is no success becomes an error.
+async fn checked(request: RequestBuilder) -> Result<Response, ClientError> {
+    let response = request.send().await?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let url = response.url().to_string();
+    match response.json::<Problem>().await {
+        Ok(problem) => Err(problem.into()),
+        Err(_) => Err(ClientError::Unexpected { status, url }),
+    }
+}

@@ -1,0 +1,62 @@
+//! The binhost as drones (upload, staging view) and the orchestrator (stage, prepare, promote) see it.
+
+use super::{ClientError, Http, checked, json};
+use crate::binhost::{Current, Prepare, Prepared, Promote, Stage, Staged};
+use crate::digest::Digest;
+use crate::gentoo::TargetName;
+use crate::id::{GenerationNumber, RunId};
+use reqwest::{Body, Method, Response, header::CONTENT_LENGTH};
+
+/// A client of one binhost with one ticket.
+#[derive(Clone)]
+pub struct BinhostClient(Http);
+
+impl BinhostClient {
+    /// A client of the binhost at `base` that shows `ticket`.
+    #[must_use]
+    pub fn new(base: &str, ticket: String) -> Self {
+        Self(Http::new(base, Some(ticket)))
+    }
+
+    /// Uploads `size` bytes that have the digest `built`. Repeating it is harmless.
+    pub async fn upload(&self, built: Digest, size: u64, body: impl Into<Body>) -> Result<(), ClientError> {
+        let request = self.0.request(Method::PUT, &format!("/api/v1/uploads/{built}"));
+        checked(request.header(CONTENT_LENGTH, size).body(body)).await.map(drop)
+    }
+
+    /// A file of a run's staging view: `Packages`, or an artifact by its path.
+    pub async fn staging(
+        &self,
+        target: &TargetName,
+        run: RunId,
+        path: &str,
+    ) -> Result<Response, ClientError> {
+        checked(self.0.request(Method::GET, &format!("/staging/{target}/{run}/{path}"))).await
+    }
+
+    /// Validates an upload, fixes its path and makes it visible in the run's staging view.
+    pub async fn stage(&self, target: &TargetName, run: RunId, stage: &Stage) -> Result<Staged, ClientError> {
+        self.0.post(&format!("/api/v1/targets/{target}/runs/{run}/stage"), stage).await
+    }
+
+    /// Writes a generation that nobody sees yet.
+    pub async fn prepare(
+        &self,
+        target: &TargetName,
+        number: GenerationNumber,
+        prepare: &Prepare,
+    ) -> Result<Prepared, ClientError> {
+        let path = format!("/api/v1/targets/{target}/generations/{number}");
+        json(self.0.request(Method::PUT, &path).json(prepare)).await
+    }
+
+    /// Makes a prepared generation the current one.
+    pub async fn promote(&self, target: &TargetName, promote: &Promote) -> Result<Current, ClientError> {
+        self.0.post(&format!("/api/v1/targets/{target}/promote"), promote).await
+    }
+
+    /// Which generation is current.
+    pub async fn current(&self, target: &TargetName) -> Result<Current, ClientError> {
+        self.0.get(&format!("/api/v1/targets/{target}/current")).await
+    }
+}

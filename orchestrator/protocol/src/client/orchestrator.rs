@@ -1,0 +1,180 @@
+//! The orchestrator as drones and as people see it.
+
+use super::{ClientError, Http, checked, json};
+use crate::admin::{
+    Attempt, Drone, DroneOrder, Events, Generation, NewJoinToken, NewRun, NewTarget, NewToken, Package, Run,
+    Target, Token,
+};
+use crate::drone::{
+    ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Enrol, Enrolled, Fail, HandBack, Heartbeat,
+    HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
+};
+use crate::gentoo::TargetName;
+use crate::id::{AttemptId, PackageId, RunId};
+use crate::plan::Plan;
+use reqwest::Method;
+use serde::Serialize;
+
+/// A drone's client.
+#[derive(Clone)]
+pub struct DroneClient(Http);
+
+impl DroneClient {
+    /// A client of the orchestrator at `base` with the drone's own token; none before enrolment.
+    #[must_use]
+    pub fn new(base: &str, token: Option<String>) -> Self {
+        Self(Http::new(base, token))
+    }
+
+    /// Trades a join token for the drone's own.
+    pub async fn enrol(&self, enrol: &Enrol) -> Result<Enrolled, ClientError> {
+        self.0.post("/api/v1/drone/enrol", enrol).await
+    }
+
+    /// Opens the process's session.
+    pub async fn open_session(&self, open: &OpenSession) -> Result<Session, ClientError> {
+        self.0.post("/api/v1/drone/sessions", open).await
+    }
+
+    /// Ends the session; whatever it still held goes back.
+    pub async fn close_session(&self, close: &CloseSession) -> Result<(), ClientError> {
+        self.report("/api/v1/drone/sessions/close", close).await
+    }
+
+    /// Says what is held, hears what is revoked.
+    pub async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatAnswer, ClientError> {
+        self.0.post("/api/v1/drone/heartbeat", heartbeat).await
+    }
+
+    /// Waits for work.
+    pub async fn claim(&self, request: &ClaimRequest) -> Result<ClaimAnswer, ClientError> {
+        self.0.post("/api/v1/drone/claims", request).await
+    }
+
+    /// held → building.
+    pub async fn start(&self, attempt: AttemptId, start: &Start) -> Result<(), ClientError> {
+        self.report(&format!("/api/v1/drone/attempts/{attempt}/start"), start).await
+    }
+
+    /// Stores one chunk of the log.
+    pub async fn log(&self, attempt: AttemptId, chunk: &LogChunk) -> Result<(), ClientError> {
+        self.report(&format!("/api/v1/drone/attempts/{attempt}/log"), chunk).await
+    }
+
+    /// Asks that the uploaded artifact be accepted.
+    pub async fn complete(&self, attempt: AttemptId, complete: &Complete) -> Result<Completed, ClientError> {
+        self.0.post(&format!("/api/v1/drone/attempts/{attempt}/complete"), complete).await
+    }
+
+    /// Reports a failure.
+    pub async fn fail(&self, attempt: AttemptId, fail: &Fail) -> Result<(), ClientError> {
+        self.report(&format!("/api/v1/drone/attempts/{attempt}/fail"), fail).await
+    }
+
+    /// Gives an unfinished package back.
+    pub async fn hand_back(&self, attempt: AttemptId, hand_back: &HandBack) -> Result<(), ClientError> {
+        self.report(&format!("/api/v1/drone/attempts/{attempt}/hand-back"), hand_back).await
+    }
+
+    async fn report(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
+        checked(self.0.request(Method::POST, path).json(body)).await.map(drop)
+    }
+}
+
+/// A person's or script's client.
+#[derive(Clone)]
+pub struct AdminClient(Http);
+
+impl AdminClient {
+    /// A client of the orchestrator at `base` with an admin's or viewer's token.
+    #[must_use]
+    pub fn new(base: &str, token: String) -> Self {
+        Self(Http::new(base, Some(token)))
+    }
+
+    /// Creates a target.
+    pub async fn create_target(&self, target: &NewTarget) -> Result<Target, ClientError> {
+        self.0.post("/api/v1/targets", target).await
+    }
+
+    /// All targets.
+    pub async fn targets(&self) -> Result<Vec<Target>, ClientError> {
+        self.0.get("/api/v1/targets").await
+    }
+
+    /// Begins a run.
+    pub async fn start_run(&self, target: &TargetName, run: &NewRun) -> Result<Run, ClientError> {
+        self.0.post(&format!("/api/v1/targets/{target}/runs"), run).await
+    }
+
+    /// Posts the plan of a run that is resolving.
+    pub async fn post_plan(&self, run: RunId, plan: &Plan) -> Result<Run, ClientError> {
+        self.0.post(&format!("/api/v1/runs/{run}/plan"), plan).await
+    }
+
+    /// One run.
+    pub async fn run(&self, run: RunId) -> Result<Run, ClientError> {
+        self.0.get(&format!("/api/v1/runs/{run}")).await
+    }
+
+    /// The newest runs, newest first.
+    pub async fn runs(&self) -> Result<Vec<Run>, ClientError> {
+        self.0.get("/api/v1/runs").await
+    }
+
+    /// Cancels a run.
+    pub async fn cancel_run(&self, run: RunId) -> Result<Run, ClientError> {
+        self.0.post(&format!("/api/v1/runs/{run}/cancel"), &()).await
+    }
+
+    /// The packages of a run, by rank.
+    pub async fn packages(&self, run: RunId) -> Result<Vec<Package>, ClientError> {
+        self.0.get(&format!("/api/v1/runs/{run}/packages")).await
+    }
+
+    /// The attempts at a package.
+    pub async fn attempts(&self, package: PackageId) -> Result<Vec<Attempt>, ClientError> {
+        self.0.get(&format!("/api/v1/packages/{package}/attempts")).await
+    }
+
+    /// Releases a quarantined package.
+    pub async fn release(&self, package: PackageId) -> Result<Package, ClientError> {
+        self.0.post(&format!("/api/v1/packages/{package}/release"), &()).await
+    }
+
+    /// The log of an attempt, as the build wrote it.
+    pub async fn log(&self, attempt: AttemptId) -> Result<Vec<u8>, ClientError> {
+        let request = self.0.request(Method::GET, &format!("/api/v1/attempts/{attempt}/log"));
+        Ok(checked(request).await?.bytes().await?.to_vec())
+    }
+
+    /// All drones.
+    pub async fn drones(&self) -> Result<Vec<Drone>, ClientError> {
+        self.0.get("/api/v1/drones").await
+    }
+
+    /// Gives a drone an order.
+    pub async fn order_drone(&self, name: &str, order: DroneOrder) -> Result<Drone, ClientError> {
+        json(self.0.request(Method::PATCH, &format!("/api/v1/drones/{name}")).json(&order)).await
+    }
+
+    /// The generations of a target, newest first.
+    pub async fn generations(&self, target: &TargetName) -> Result<Vec<Generation>, ClientError> {
+        self.0.get(&format!("/api/v1/targets/{target}/generations")).await
+    }
+
+    /// Makes a join token.
+    pub async fn create_join_token(&self, token: &NewJoinToken) -> Result<Token, ClientError> {
+        self.0.post("/api/v1/join-tokens", token).await
+    }
+
+    /// Makes an admin's or viewer's token.
+    pub async fn create_token(&self, token: &NewToken) -> Result<Token, ClientError> {
+        self.0.post("/api/v1/tokens", token).await
+    }
+
+    /// The events after a cursor; `0` is the beginning.
+    pub async fn events(&self, since: &str) -> Result<Events, ClientError> {
+        json(self.0.request(Method::GET, "/api/v1/events").query(&[("since", since)])).await
+    }
+}

@@ -1,0 +1,294 @@
+//! What a drone says and hears. Every report is fenced by attempt, token and session, and may be repeated (law 2).
+
+use crate::digest::Digest;
+use crate::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
+use crate::id::{AttemptId, AttemptToken, BuildId, DroneId, PackageId, RunId, SessionId, SessionNonce};
+use crate::state::{AttemptPhase, FailureClass};
+use serde::{Deserialize, Serialize};
+
+/// `POST /api/v1/drone/enrol`: a join token becomes a drone's own bearer token. Needs no other token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrol {
+    /// The one-time token that an admin made.
+    pub join_token: String,
+    /// The name that the drone will have; unique.
+    pub name: String,
+    /// The machine's `/etc/machine-id`, so that a copy cannot take the drone's place.
+    pub machine_id: String,
+}
+
+/// The answer to [`Enrol`]; the token is shown this once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// The drone.
+    pub drone: DroneId,
+    /// Its bearer token.
+    pub token: String,
+}
+
+/// `POST /api/v1/drone/sessions`: the drone's process has started. Ends the former session's attempts (law 6).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenSession {
+    /// [`crate::PROTOCOL_VERSION`] of the drone.
+    pub protocol: u32,
+    /// The drone's version, for people.
+    pub version: String,
+    /// Made once by this process.
+    pub nonce: SessionNonce,
+    /// As at enrolment.
+    pub machine_id: String,
+    /// Logical processors that builds may use.
+    pub cores: u16,
+    /// Bytes of memory in the machine.
+    pub memory_bytes: u64,
+}
+
+/// The answer to [`OpenSession`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// The session, named in every later call.
+    pub session: SessionId,
+    /// The drone's name as the orchestrator knows it.
+    pub name: String,
+    /// Seconds between heartbeats.
+    pub heartbeat_seconds: u32,
+    /// The binhost's base URL.
+    pub binhost_url: String,
+}
+
+/// `POST /api/v1/drone/heartbeat`, every few seconds; below 1 KiB.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// The drone's session.
+    pub session: SessionId,
+    /// The attempts it holds.
+    pub held: Vec<Held>,
+    /// The number of the last claim request that has been answered or given up. An attempt that an older request
+    /// brought and that is not in `held` is returned at once.
+    pub settled_request: i64,
+    /// Bytes of memory available now.
+    pub memory_free_bytes: u64,
+    /// Bytes of disk free for builds.
+    pub disk_free_bytes: u64,
+    /// The one-minute load average.
+    pub load: f32,
+    /// The drone finishes what it has and asks for nothing more.
+    #[serde(default)]
+    pub draining: bool,
+}
+
+/// An attempt that a drone holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Grows whenever the build shows progress: bytes of log, for instance.
+    pub progress: u64,
+    /// Portage's phase, where known.
+    #[serde(default)]
+    pub phase: Option<String>,
+}
+
+/// The answer to [`Heartbeat`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatAnswer {
+    /// Attempts of `held` that are no longer this session's: stop and forget them, unless `regained` says otherwise.
+    pub revoked: Vec<AttemptId>,
+    /// Attempts that had been reclaimed while the drone was away, with their new identity: go on compiling.
+    pub regained: Vec<Regained>,
+}
+
+/// A reclaimed package that its returning drone keeps, under a new attempt (law 4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Regained {
+    /// The attempt that was reclaimed.
+    pub former: AttemptId,
+    /// The claim that takes its place, already in the phase *building* or *held* as the former was.
+    pub claim: Claim,
+}
+
+/// `POST /api/v1/drone/claims`: a long-poll for work.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimRequest {
+    /// The drone's session.
+    pub session: SessionId,
+    /// Counts the session's claim requests from 1. Repeating a number returns the same claims.
+    pub request: i64,
+    /// How many packages are wanted at most.
+    pub want: u16,
+    /// The epochs that the drone can build under.
+    pub epochs: Vec<Digest>,
+    /// Bytes of memory available now.
+    pub memory_free_bytes: u64,
+    /// Bytes of disk free for builds.
+    pub disk_free_bytes: u64,
+    /// How long to wait for work, in seconds, 60 at most.
+    pub wait_seconds: u16,
+}
+
+/// The answer to [`ClaimRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimAnswer {
+    /// What the drone may build now; empty when nothing came within the time.
+    pub claims: Vec<Claim>,
+    /// Why there is nothing, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+}
+
+/// A drone's right to build one package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The attempt; part of every report.
+    pub attempt: AttemptId,
+    /// Counts the package's attempts from 1.
+    pub number: i32,
+    /// Part of every report.
+    pub token: AttemptToken,
+    /// The attempt's phase: *held*, but for regained ones.
+    pub phase: AttemptPhase,
+    /// The run.
+    pub run: RunId,
+    /// The package.
+    pub package: PackageId,
+    /// The run's target.
+    pub target: TargetName,
+    /// The run's epoch.
+    pub epoch: Digest,
+    /// What to build.
+    pub cpv: Cpv,
+    /// Its slot with sub-slot.
+    pub slot: Slot,
+    /// The repository of its ebuild.
+    pub repository: RepoName,
+    /// The enabled USE flags.
+    #[serde(rename = "use")]
+    pub use_flags: Vec<UseFlag>,
+    /// The BUILD_ID that the artifact must carry.
+    pub build_id: BuildId,
+    /// Exactly what must be installed in the root before, dependencies before dependents.
+    pub closure: Vec<Dependency>,
+    /// Bearer token for the binhost: this attempt's upload, this run's staging view.
+    pub ticket: String,
+    /// The largest artifact in bytes.
+    pub max_artifact_bytes: u64,
+    /// How long the build may take, in seconds of wall-clock time.
+    pub limit_seconds: u64,
+}
+
+/// A received package that a build needs in its root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// Name and version.
+    pub cpv: Cpv,
+    /// Its BUILD_ID, which the root's VDB must show after the installation.
+    pub build_id: BuildId,
+    /// The path in the run's staging view.
+    pub path: String,
+    /// The digest of the file there.
+    pub published: Digest,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// The part of a report that fences it. Sent as `attempt` in the path, the rest in the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fence {
+    /// The attempt's token.
+    pub token: AttemptToken,
+    /// The drone's session.
+    pub session: SessionId,
+}
+
+/// `POST /api/v1/drone/attempts/{attempt}/start`: held → building, required before compiling.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// The fence.
+    pub fence: Fence,
+}
+
+/// `POST /api/v1/drone/attempts/{attempt}/log`: one chunk of the build log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogChunk {
+    /// The fence.
+    pub fence: Fence,
+    /// Counts the attempt's chunks from 0. A repeated number is ignored.
+    pub sequence: i32,
+    /// zstd-compressed bytes of the log, as base64.
+    pub zstd_base64: String,
+}
+
+/// `POST /api/v1/drone/attempts/{attempt}/complete`: the artifact is uploaded; accept it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Complete {
+    /// The fence.
+    pub fence: Fence,
+    /// The digest under which the artifact was uploaded.
+    pub built: Digest,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// The answer to [`Complete`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completed {
+    /// `received`: the drone may delete its copy. `accepting`: keep it, ask again. `failed`: it was refused.
+    pub result: Completion,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How a completion stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Completion {
+    /// The package is received.
+    Received,
+    /// The binhost could not be asked yet; repeat the call.
+    Accepting,
+    /// The binhost refused the artifact.
+    Failed,
+}
+
+/// `POST /api/v1/drone/attempts/{attempt}/fail`: the attempt failed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fail {
+    /// The fence.
+    pub fence: Fence,
+    /// Whose fault it was.
+    pub class: FailureClass,
+    /// A sentence; 1,000 characters are kept.
+    pub reason: String,
+    /// The log's telling lines; 8,000 characters are kept.
+    #[serde(default)]
+    pub excerpt: String,
+}
+
+/// `POST /api/v1/drone/attempts/{attempt}/hand-back`: the drone stops and cannot finish; nobody's fault.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandBack {
+    /// The fence.
+    pub fence: Fence,
+    /// A sentence.
+    pub reason: String,
+}
+
+/// `POST /api/v1/drone/sessions/close`: the process ends and holds nothing more.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseSession {
+    /// The session.
+    pub session: SessionId,
+}

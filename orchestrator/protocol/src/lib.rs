@@ -1,0 +1,37 @@
+//! What the rooms of Build Swarm say to each other: ids, Gentoo value types, wire messages, the typed client.
+//!
+//! Nothing here does I/O except [`client`]. Every type parses at the edge: a [`gentoo::Cpv`] or a [`Digest`]
+//! that exists is well formed, so the code behind it never checks again.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`id`] | newtype ids of rows: runs, packages, attempts, drones, sessions |
+//! | [`digest`] | BLAKE3 digests: of artifacts, of epochs |
+//! | [`gentoo`] | `category/name-version`, slots, USE flags, repository names |
+//! | [`state`] | the states of every machine, with their one spelling |
+//! | [`ticket`] | what the orchestrator signs and the binhost verifies offline |
+//! | [`problem`] | error codes and the `application/problem+json` body |
+//! | [`plan`] | a resolved run: packages and typed edges |
+//! | [`drone`] | enrolment, sessions, heartbeats, claims, reports |
+//! | [`admin`] | targets, runs, packages, events as people and scripts see them |
+//! | [`binhost`] | stage, prepare, promote |
+//! | [`client`] | the typed HTTP client of all of these |
+
+pub mod admin;
+pub mod binhost;
+pub mod client;
+pub mod digest;
+pub mod drone;
+pub mod epoch;
+pub mod gentoo;
+pub mod id;
+pub mod plan;
+pub mod problem;
+pub mod state;
+pub mod ticket;
+
+pub use digest::Digest;
+pub use problem::{Code, Problem};
+
+/// The version of the drone protocol; a session of another version is refused with `protocol_version`.
+pub const PROTOCOL_VERSION: u32 = 1;

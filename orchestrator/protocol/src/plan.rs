@@ -1,0 +1,43 @@
+//! A resolved run: the packages, and typed edges between them, in the shape of `shared/graphs`:
+//!
+//! ```json
+//! {"packages":[{"cpv":"sys-libs/zlib-1.3","slot":"0/1","repository":"gentoo","use":["static-libs"]},
+//!              {"cpv":"app-arch/pigz-2.8","slot":"0","repository":"gentoo"}],
+//!  "edges":[[1,0,["buildtime","runtime"]]]}
+//! ```
+
+use crate::gentoo::{Cpv, RepoName, Slot, UseFlag};
+use crate::state::EdgeKind;
+use serde::{Deserialize, Serialize};
+
+/// What a run has to build, and in which order it can be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The packages. No cpv twice.
+    pub packages: Vec<PlannedPackage>,
+    /// The dependency edges between them.
+    pub edges: Vec<Edge>,
+}
+
+/// One package to build.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedPackage {
+    /// What to build.
+    pub cpv: Cpv,
+    /// Its slot with sub-slot.
+    pub slot: Slot,
+    /// The repository its ebuild comes from.
+    pub repository: RepoName,
+    /// The enabled USE flags.
+    #[serde(default, rename = "use")]
+    pub use_flags: Vec<UseFlag>,
+    /// How long it is expected to build on a drone of speed 1, in seconds; unknown where absent.
+    #[serde(default)]
+    pub estimate_seconds: Option<f64>,
+}
+
+/// `[dependent, dependency, kinds]`, where the first two are indices into [`Plan::packages`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge(pub u32, pub u32, pub Vec<EdgeKind>);
