@@ -33,7 +33,8 @@ CREATE TYPE token_role       AS ENUM ('admin', 'drone', 'viewer');
 CREATE TYPE edge_kind        AS ENUM ('buildtime', 'runtime', 'runtime_post');
 
 -- A BLAKE3 digest in lower-case hexadecimal.
-CREATE DOMAIN digest AS text CHECK (VALUE ~ '^[0-9a-f]{64}$');
+CREATE FUNCTION is_digest(value text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+    $$ SELECT value ~ '^[0-9a-f]{64}$' $$;
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Targets, epochs, runs.
@@ -47,8 +48,8 @@ CREATE TABLE targets (
 CREATE TABLE epochs (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     target_id  bigint NOT NULL REFERENCES targets,
-    digest     digest NOT NULL,
-    compat     digest NOT NULL,
+    digest     text NOT NULL CHECK (is_digest(digest)),
+    compat     text NOT NULL CHECK (is_digest(compat)),
     content    jsonb  NOT NULL,
     created_at timestamptz NOT NULL DEFAULT swarm_now(),
     UNIQUE (target_id, digest)
@@ -103,7 +104,9 @@ CREATE TABLE drone_pulse (
     seen_at           timestamptz NOT NULL,
     memory_free_bytes bigint NOT NULL,
     disk_free_bytes   bigint NOT NULL,
-    load              real   NOT NULL
+    load              real   NOT NULL,
+    -- It finishes what it has and stops.
+    stopping          boolean NOT NULL
 ) WITH (fillfactor = 50);
 
 -- ---------------------------------------------------------------------------------------------------------------
@@ -127,9 +130,14 @@ CREATE TABLE packages (
     unmet            integer NOT NULL CHECK (unmet >= 0),
     stuck            integer NOT NULL DEFAULT 0 CHECK (stuck >= 0),
     attempts         integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    -- Attempts up to this number are forgiven: a person released the package after them.
+    forgiven         integer NOT NULL DEFAULT 0,
     not_before       timestamptz,
     reason           text,
+    -- What it received, in this run or in one that this run succeeds; references artifacts, which come below.
+    artifact_id      bigint,
     UNIQUE (run_id, cpv, stage),
+    CHECK ((state = 'received') = (artifact_id IS NOT NULL)),
     CHECK (stuck <= unmet),
     CHECK (state NOT IN ('delegated', 'received', 'quarantined') OR unmet = 0),
     CHECK ((state = 'blocked') = (stuck > 0))
@@ -166,6 +174,8 @@ CREATE TABLE attempts (
     session_id    bigint NOT NULL REFERENCES sessions,
     -- The session's claim request that brought it, so that a repeated request gets the same answer.
     claim_request bigint NOT NULL,
+    -- The reclaimed attempt whose drone came back and went on under this one (law 4).
+    regained_from bigint REFERENCES attempts,
     token         uuid NOT NULL,
     build_id      integer NOT NULL CHECK (build_id > 0),
     phase         attempt_phase NOT NULL DEFAULT 'held',
@@ -173,7 +183,7 @@ CREATE TABLE attempts (
     class         failure_class,
     reason        text,
     excerpt       text,
-    built         digest,
+    built         text CHECK (is_digest(built)),
     built_bytes   bigint,
     claimed_at    timestamptz NOT NULL DEFAULT swarm_now(),
     started_at    timestamptz,
@@ -200,6 +210,23 @@ CREATE TABLE attempt_pulse (
     phase       text
 ) WITH (fillfactor = 50);
 
+-- Why an attempt should be taken from its drone; null while there is no reason (law 4). The leader's list and the
+-- check under the package's lock both ask here.
+CREATE FUNCTION overdue(a attempts, grace interval, stall interval) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN a.phase NOT IN ('held', 'building') THEN NULL
+        WHEN a.phase = 'held' AND d.state = 'grounded' THEN 'its drone is grounded'
+        WHEN a.claimed_at < swarm_now() - grace AND COALESCE(p.seen_at, '-infinity') < swarm_now() - grace
+            THEN 'its drone is silent'
+        WHEN a.phase = 'building' AND GREATEST(a.started_at, q.progress_at) < swarm_now() - stall
+            THEN 'its build makes no progress'
+    END
+    FROM drones d
+    LEFT JOIN drone_pulse p ON p.drone_id = d.id
+    LEFT JOIN attempt_pulse q ON q.attempt_id = a.id
+    WHERE d.id = a.drone_id
+$$;
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- Artifacts and generations.
 
@@ -207,12 +234,11 @@ CREATE TABLE artifacts (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     target_id    bigint NOT NULL REFERENCES targets,
     epoch_id     bigint NOT NULL REFERENCES epochs,
-    package_id   bigint NOT NULL UNIQUE REFERENCES packages,
     attempt_id   bigint NOT NULL UNIQUE REFERENCES attempts,
     cpv          text NOT NULL,
     build_id     integer NOT NULL CHECK (build_id > 0),
-    built        digest NOT NULL,
-    published    digest NOT NULL,
+    built        text NOT NULL CHECK (is_digest(built)),
+    published    text NOT NULL CHECK (is_digest(published)),
     size         bigint NOT NULL CHECK (size > 0),
     path         text NOT NULL,
     received_at  timestamptz NOT NULL DEFAULT swarm_now(),
@@ -221,6 +247,7 @@ CREATE TABLE artifacts (
     UNIQUE (target_id, cpv, build_id),
     UNIQUE (target_id, path)
 );
+ALTER TABLE packages ADD FOREIGN KEY (artifact_id) REFERENCES artifacts;
 
 CREATE TABLE generations (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -282,7 +309,7 @@ END $$;
 
 CREATE TABLE tokens (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    hash       digest NOT NULL UNIQUE,
+    hash       text NOT NULL UNIQUE CHECK (is_digest(hash)),
     role       token_role NOT NULL,
     drone_id   bigint REFERENCES drones ON DELETE CASCADE,
     label      text NOT NULL,
@@ -293,7 +320,7 @@ CREATE TABLE tokens (
 
 CREATE TABLE join_tokens (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    hash       digest NOT NULL UNIQUE,
+    hash       text NOT NULL UNIQUE CHECK (is_digest(hash)),
     trusted    boolean NOT NULL,
     expires_at timestamptz NOT NULL,
     used_by    bigint REFERENCES drones

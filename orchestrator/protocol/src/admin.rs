@@ -171,6 +171,8 @@ pub struct Drone {
     pub trusted: bool,
     /// When it was last heard.
     pub seen_at: Option<DateTime<Utc>>,
+    /// It finishes what it has and stops.
+    pub stopping: bool,
     /// Live attempts.
     pub live: i64,
     /// Failures in a row.

@@ -61,18 +61,18 @@ impl ClientError {
 /// A base URL and a bearer token.
 #[derive(Clone)]
 struct Http {
-    http: reqwest::Client,
+    client: reqwest::Client,
     base: String,
     bearer: Option<String>,
 }
 
 impl Http {
     fn new(base: &str, bearer: Option<String>) -> Self {
-        Self { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), bearer }
+        Self { client: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), bearer }
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.base));
+        let request = self.client.request(method, format!("{}{path}", self.base));
         match &self.bearer {
             Some(bearer) => request.bearer_auth(bearer),
             None => request,

@@ -107,7 +107,7 @@ pub struct HeartbeatAnswer {
 pub struct Regained {
     /// The attempt that was reclaimed.
     pub former: AttemptId,
-    /// The claim that takes its place, already in the phase *building* or *held* as the former was.
+    /// The claim that takes its place, already in the phase *building*.
     pub claim: Claim,
 }
 
@@ -150,7 +150,7 @@ pub struct Claim {
     pub number: i32,
     /// Part of every report.
     pub token: AttemptToken,
-    /// The attempt's phase: *held*, but for regained ones.
+    /// The attempt's phase: *held*, *building* for regained ones.
     pub phase: AttemptPhase,
     /// The run.
     pub run: RunId,
@@ -197,7 +197,7 @@ pub struct Dependency {
 }
 
 /// The part of a report that fences it. Sent as `attempt` in the path, the rest in the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fence {
     /// The attempt's token.

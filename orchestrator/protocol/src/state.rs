@@ -34,13 +34,6 @@ macro_rules! states {
                 f.pad(self.as_str())
             }
         }
-
-        #[cfg(feature = "sqlx")]
-        impl sqlx::postgres::PgHasArrayType for $name {
-            fn array_type_info() -> sqlx::postgres::PgTypeInfo {
-                sqlx::postgres::PgTypeInfo::array_of($type_name)
-            }
-        }
     )*};
 }
 

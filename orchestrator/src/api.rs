@@ -1,0 +1,75 @@
+//! The HTTP API, split by caller: drones, people and scripts, and whoever asks after our health.
+
+pub mod admin;
+pub mod auth;
+pub mod drone;
+pub mod error;
+pub mod extract;
+pub mod health;
+pub mod runs;
+
+use crate::app::App;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, patch, post};
+use error::ApiError;
+use std::sync::Arc;
+use swarm_protocol::Code;
+
+/// The state that handlers share.
+pub type Shared = Arc<App>;
+
+/// All routes.
+pub fn router(app: Shared) -> Router {
+    let limit = app.limits.body_bytes;
+    Router::new()
+        .nest("/api/v1/drone", drone_routes())
+        .nest("/api/v1", admin_routes(limit))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(async || ApiError::new(Code::NotFound, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(Code::MethodNotAllowed, "this path does not know the method")
+        })
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(error::panicked))
+        .with_state(app)
+}
+
+/// The largest body of a drone's call; log chunks are the largest by far.
+const DRONE_BODY_BYTES: usize = 4 << 20;
+
+fn drone_routes() -> Router<Shared> {
+    Router::new()
+        .route("/enrol", post(drone::enrol))
+        .route("/sessions", post(drone::open_session))
+        .route("/sessions/close", post(drone::close_session))
+        .route("/heartbeat", post(drone::heartbeat))
+        .route("/claims", post(drone::claim))
+        .route("/attempts/{attempt}/start", post(drone::start))
+        .route("/attempts/{attempt}/log", post(drone::log))
+        .route("/attempts/{attempt}/complete", post(drone::complete))
+        .route("/attempts/{attempt}/fail", post(drone::fail))
+        .route("/attempts/{attempt}/hand-back", post(drone::hand_back))
+        .layer(DefaultBodyLimit::max(DRONE_BODY_BYTES))
+}
+
+fn admin_routes(limit: usize) -> Router<Shared> {
+    Router::new()
+        .route("/targets", get(admin::targets).post(admin::create_target))
+        .route("/targets/{target}/runs", post(runs::start))
+        .route("/targets/{target}/generations", get(admin::generations))
+        .route("/runs", get(runs::list))
+        .route("/runs/{run}", get(runs::show))
+        .route("/runs/{run}/plan", post(runs::plan))
+        .route("/runs/{run}/cancel", post(runs::cancel))
+        .route("/runs/{run}/packages", get(runs::packages))
+        .route("/packages/{package}/attempts", get(runs::attempts))
+        .route("/packages/{package}/release", post(runs::release))
+        .route("/attempts/{attempt}/log", get(runs::log))
+        .route("/drones", get(admin::drones))
+        .route("/drones/{name}", patch(admin::order_drone))
+        .route("/join-tokens", post(admin::create_join_token))
+        .route("/tokens", post(admin::create_token))
+        .route("/events", get(admin::events))
+        .layer(DefaultBodyLimit::max(limit))
+}

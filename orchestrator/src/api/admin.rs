@@ -1,0 +1,131 @@
+//! Targets, drones, tokens, events: what people and scripts call.
+
+use super::Shared;
+use super::auth::{Admin, Viewer};
+use super::error::ApiError;
+use super::extract::{Json, Path, Query};
+use crate::db::events::Cursor;
+use crate::db::{drones, events, generations, targets, tokens};
+use crate::machine::drone::Transition;
+use axum::extract::State;
+use serde::Deserialize;
+use swarm_protocol::Code;
+use swarm_protocol::admin::{
+    Drone, DroneOrder, Events, Generation, NewJoinToken, NewTarget, NewToken, Target, Token,
+};
+use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::state::Role;
+
+/// All targets.
+pub async fn targets(State(app): State<Shared>, _: Viewer) -> Result<axum::Json<Vec<Target>>, ApiError> {
+    Ok(axum::Json(targets::list(&app.db, None).await?))
+}
+
+/// Creates a target; one that is there already is answered as it is.
+pub async fn create_target(
+    State(app): State<Shared>,
+    _: Admin,
+    Json(new): Json<NewTarget>,
+) -> Result<axum::Json<Target>, ApiError> {
+    targets::insert(&app.db, &new.name).await?;
+    let target = targets::list(&app.db, Some(&new.name)).await?.pop();
+    target.map(axum::Json).ok_or_else(|| ApiError::not_found("target"))
+}
+
+/// The generations of a target, newest first.
+pub async fn generations(
+    State(app): State<Shared>,
+    _: Viewer,
+    Path(target): Path<TargetName>,
+) -> Result<axum::Json<Vec<Generation>>, ApiError> {
+    let target = targets::id(&app.db, &target).await?.ok_or_else(|| ApiError::not_found("target"))?;
+    Ok(axum::Json(generations::list(&app.db, target).await?))
+}
+
+/// All drones.
+pub async fn drones(State(app): State<Shared>, _: Viewer) -> Result<axum::Json<Vec<Drone>>, ApiError> {
+    Ok(axum::Json(drones::list(&app.db, None).await?))
+}
+
+/// Gives a drone an order. What it is already is no error.
+pub async fn order_drone(
+    State(app): State<Shared>,
+    _: Admin,
+    Path(name): Path<String>,
+    Json(order): Json<DroneOrder>,
+) -> Result<axum::Json<Drone>, ApiError> {
+    let id = drones::id(&app.db, &name).await?.ok_or_else(|| ApiError::not_found("drone"))?;
+    let mut tx = app.db.begin().await?;
+    match order {
+        DroneOrder::Drain => drones::apply(&mut tx, id, Transition::Drain, 0, None).await.map(drop)?,
+        DroneOrder::Resume => drones::apply(&mut tx, id, Transition::Resume, 0, None).await.map(drop)?,
+        DroneOrder::Trust => drones::set_trusted(&mut tx, id, true).await?,
+        DroneOrder::Distrust => drones::set_trusted(&mut tx, id, false).await?,
+    }
+    tx.commit().await?;
+    app.wake.all();
+    let drone = drones::list(&app.db, Some(&name)).await?.pop();
+    drone.map(axum::Json).ok_or_else(|| ApiError::not_found("drone"))
+}
+
+/// A week: how long a join token may be good at most.
+const LONGEST_JOIN_SECONDS: u32 = 7 * 86_400;
+
+/// Makes a join token.
+pub async fn create_join_token(
+    State(app): State<Shared>,
+    _: Admin,
+    Json(new): Json<NewJoinToken>,
+) -> Result<axum::Json<Token>, ApiError> {
+    if new.ttl_seconds == 0 || new.ttl_seconds > LONGEST_JOIN_SECONDS {
+        return Err(ApiError::new(Code::InvalidValue, format!("ttl_seconds is 1 to {LONGEST_JOIN_SECONDS}")));
+    }
+    let token = generate("join")?;
+    tokens::insert_join(&app.db, &token, new.trusted, new.ttl_seconds).await?;
+    Ok(axum::Json(Token { token }))
+}
+
+/// Makes an admin's or viewer's token.
+pub async fn create_token(
+    State(app): State<Shared>,
+    _: Admin,
+    Json(new): Json<NewToken>,
+) -> Result<axum::Json<Token>, ApiError> {
+    if new.role == Role::Drone {
+        return Err(ApiError::new(Code::InvalidValue, "a drone gets its token by enrolment"));
+    }
+    if new.label.is_empty() || new.label.len() > 128 || new.label.contains('\0') {
+        return Err(ApiError::new(Code::InvalidValue, "label has 1 to 128 bytes"));
+    }
+    let token = generate(new.role.as_str())?;
+    tokens::insert(&app.db, &token, new.role, None, &new.label).await?;
+    Ok(axum::Json(Token { token }))
+}
+
+fn generate(kind: &str) -> Result<String, ApiError> {
+    tokens::generate(kind).map_err(|_| ApiError::new(Code::Internal, "the system gives no randomness"))
+}
+
+/// `?since=CURSOR`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Since {
+    #[serde(default = "beginning")]
+    since: String,
+}
+
+fn beginning() -> String {
+    "0".to_owned()
+}
+
+/// The events after a cursor.
+pub async fn events(
+    State(app): State<Shared>,
+    _: Viewer,
+    Query(Since { since }): Query<Since>,
+) -> Result<axum::Json<Events>, ApiError> {
+    let cursor: Cursor = since
+        .parse()
+        .map_err(|_| ApiError::new(Code::InvalidValue, "since is 0, or the cursor of an earlier answer"))?;
+    Ok(axum::Json(events::since(&app.db, &cursor).await?))
+}

@@ -1,0 +1,77 @@
+//! Who calls: a bearer token becomes a role, and a handler names the role it needs by the extractor it takes.
+
+use super::Shared;
+use super::error::ApiError;
+use crate::db::tokens::{self, Caller};
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use swarm_protocol::Code;
+use swarm_protocol::id::DroneId;
+use swarm_protocol::state::Role;
+
+/// May do everything.
+pub struct Admin;
+/// May read: admins and viewers.
+pub struct Viewer;
+/// A drone, which speaks for itself only.
+pub struct Drone(pub DroneId);
+/// An admin, or a drone that is marked trusted: may post plans.
+pub struct Planner;
+
+async fn caller(parts: &Parts, app: &Shared) -> Result<Caller, ApiError> {
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| {
+        ApiError::new(Code::Unauthenticated, "this call needs an `Authorization: Bearer` token")
+    })?;
+    tokens::caller(&app.db, token)
+        .await?
+        .ok_or_else(|| ApiError::new(Code::Unauthenticated, "the token is not known, or was revoked"))
+}
+
+fn forbidden(needed: &str, caller: Caller) -> ApiError {
+    ApiError::new(Code::Forbidden, format!("this call is for {needed}; the token's role is {}", caller.role))
+}
+
+impl FromRequestParts<Shared> for Admin {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        match caller(parts, app).await? {
+            Caller { role: Role::Admin, .. } => Ok(Self),
+            other => Err(forbidden("admins", other)),
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for Viewer {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        match caller(parts, app).await? {
+            Caller { role: Role::Admin | Role::Viewer, .. } => Ok(Self),
+            other => Err(forbidden("admins and viewers", other)),
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for Drone {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        match caller(parts, app).await? {
+            Caller { role: Role::Drone, drone: Some(drone) } => Ok(Self(drone)),
+            other => Err(forbidden("drones", other)),
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for Planner {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        let caller = caller(parts, app).await?;
+        let trusted = match caller {
+            Caller { role: Role::Admin, .. } => true,
+            Caller { drone: Some(drone), .. } => crate::db::drones::is_trusted(&app.db, drone).await?,
+            _ => false,
+        };
+        if trusted { Ok(Self) } else { Err(forbidden("admins and trusted drones", caller)) }
+    }
+}

@@ -1,0 +1,237 @@
+//! What drones call.
+
+use super::Shared;
+use super::auth::Drone;
+use super::error::ApiError;
+use super::extract::{Json, Path};
+use crate::db::sessions::{self, Opened};
+use crate::db::transition::{Note, Subject};
+use crate::db::{drones, logs, tokens};
+use crate::machine::package::Transition;
+use crate::{claim, heartbeat, maintenance, receive};
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use swarm_protocol::drone::{
+    ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Completion, Enrol, Enrolled, Fail,
+    HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
+};
+use swarm_protocol::id::AttemptId;
+use swarm_protocol::state::Role;
+use swarm_protocol::{Code, PROTOCOL_VERSION};
+
+/// How much of a reason and of an excerpt is kept, in characters.
+const REASON: usize = 1_000;
+const EXCERPT: usize = 8_000;
+
+fn clip(text: &str, characters: usize) -> String {
+    // Postgres stores no NUL.
+    text.chars().filter(|&character| character != '\0').take(characters).collect()
+}
+
+/// Trades a join token for a drone's own; a drone that enrols again from the same machine gets a new one.
+pub async fn enrol(
+    State(app): State<Shared>,
+    Json(enrol): Json<Enrol>,
+) -> Result<axum::Json<Enrolled>, ApiError> {
+    let name_fits = enrol.name.len() <= 63
+        && enrol.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
+        && enrol.name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !name_fits {
+        return Err(ApiError::new(
+            Code::InvalidValue,
+            "a drone's name is 1 to 63 of [a-z0-9.-], as a host's is",
+        ));
+    }
+    if enrol.machine_id.is_empty() || enrol.machine_id.len() > 128 {
+        return Err(ApiError::new(Code::InvalidValue, "machine_id has 1 to 128 characters"));
+    }
+    let mut tx = app.db.begin().await?;
+    let (join, trusted) = tokens::lock_join(&mut tx, &enrol.join_token).await?.ok_or_else(|| {
+        ApiError::new(Code::Unauthenticated, "the join token is not known, was used, or has expired")
+    })?;
+    let drone =
+        match drones::insert(&mut tx, &enrol.name, &enrol.machine_id, trusted).await? {
+            Some(drone) => drone,
+            None => drones::lock_same_machine(&mut tx, &enrol.name, &enrol.machine_id).await?.ok_or_else(
+                || ApiError::new(Code::Conflict, "another machine has this drone's name; choose another one"),
+            )?,
+        };
+    tokens::revoke_of_drone(&mut tx, drone).await?;
+    let token = tokens::generate("drone").map_err(|_| ApiError::new(Code::Internal, "no randomness"))?;
+    tokens::insert(&mut *tx, &token, Role::Drone, Some(drone), &enrol.name).await?;
+    tokens::use_join(&mut tx, join, drone).await?;
+    tx.commit().await?;
+    Ok(axum::Json(Enrolled { drone, token }))
+}
+
+/// Opens the process's session; what the former one held goes back at once.
+pub async fn open_session(
+    State(app): State<Shared>,
+    Drone(drone): Drone,
+    Json(open): Json<OpenSession>,
+) -> Result<axum::Json<Session>, ApiError> {
+    if open.protocol != PROTOCOL_VERSION {
+        return Err(ApiError::new(
+            Code::ProtocolVersion,
+            format!("this orchestrator speaks protocol {PROTOCOL_VERSION}, the drone {}", open.protocol),
+        ));
+    }
+    if open.cores == 0 || open.memory_bytes == 0 || open.version.len() > 128 || open.version.contains('\0') {
+        return Err(ApiError::new(
+            Code::InvalidValue,
+            "cores and memory_bytes are above 0, version is a short text",
+        ));
+    }
+    let mut tx = app.db.begin().await?;
+    let opened = sessions::open(&mut tx, drone, &open).await?;
+    tx.commit().await?;
+    let session = match opened {
+        Opened::Open(session) => session,
+        Opened::Over => {
+            return Err(ApiError::new(Code::StaleSession, "this session was ended by a later one"));
+        }
+        Opened::OtherMachine => {
+            return Err(ApiError::new(
+                Code::Forbidden,
+                "the machine is not the one that was enrolled as this drone",
+            ));
+        }
+    };
+    maintenance::end_orphans(&app).await?;
+    let name = drones::name(&app.db, drone).await?;
+    Ok(axum::Json(Session {
+        session,
+        name,
+        heartbeat_seconds: app.times.heartbeat_seconds,
+        binhost_url: app.drone_binhost_url.clone(),
+    }))
+}
+
+/// Ends the session; what it still held goes back.
+pub async fn close_session(
+    State(app): State<Shared>,
+    Drone(drone): Drone,
+    Json(close): Json<CloseSession>,
+) -> Result<StatusCode, ApiError> {
+    let mut tx = app.db.begin().await?;
+    let closed = sessions::close(&mut tx, drone, close.session).await?;
+    tx.commit().await?;
+    if closed {
+        maintenance::end_orphans(&app).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says what is held, hears what is revoked.
+pub async fn heartbeat(
+    State(app): State<Shared>,
+    Drone(drone): Drone,
+    Json(beat): Json<Heartbeat>,
+) -> Result<axum::Json<HeartbeatAnswer>, ApiError> {
+    if beat.held.len() > 256 || !beat.load.is_finite() {
+        return Err(ApiError::new(Code::InvalidValue, "at most 256 attempts are held, and load is a number"));
+    }
+    heartbeat::serve(&app, drone, beat).await.map(axum::Json)
+}
+
+/// Waits for work.
+pub async fn claim(
+    State(app): State<Shared>,
+    Drone(drone): Drone,
+    Json(request): Json<ClaimRequest>,
+) -> Result<axum::Json<ClaimAnswer>, ApiError> {
+    if request.want == 0 || request.want > 64 || request.epochs.len() > 64 || request.request < 1 {
+        return Err(ApiError::new(
+            Code::InvalidValue,
+            "want is 1 to 64, request counts from 1, and there are at most 64 epochs",
+        ));
+    }
+    if request.wait_seconds > claim::LONGEST_WAIT_SECONDS {
+        return Err(ApiError::new(
+            Code::InvalidValue,
+            format!("wait_seconds is {} at most", claim::LONGEST_WAIT_SECONDS),
+        ));
+    }
+    claim::serve(&app, drone, &request).await.map(axum::Json)
+}
+
+/// held → building.
+pub async fn start(
+    State(app): State<Shared>,
+    _: Drone,
+    Path(attempt): Path<AttemptId>,
+    Json(start): Json<Start>,
+) -> Result<StatusCode, ApiError> {
+    app.apply(Subject::Attempt(attempt), &Transition::Start { fence: start.fence }, Note::default()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Stores one chunk of the log.
+pub async fn log(
+    State(app): State<Shared>,
+    _: Drone,
+    Path(attempt): Path<AttemptId>,
+    Json(chunk): Json<LogChunk>,
+) -> Result<StatusCode, ApiError> {
+    let zstd = BASE64_STANDARD
+        .decode(&chunk.zstd_base64)
+        .map_err(|_| ApiError::new(Code::InvalidValue, "zstd_base64 is no base64"))?;
+    if chunk.sequence < 0 {
+        return Err(ApiError::new(Code::InvalidValue, "sequence counts from 0"));
+    }
+    if logs::insert(&app.db, attempt, chunk.fence, chunk.sequence, &zstd).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::new(Code::StaleReport, "attempt, token and session do not belong together"))
+    }
+}
+
+/// building → accepting → received, as far as it goes now.
+pub async fn complete(
+    State(app): State<Shared>,
+    _: Drone,
+    Path(attempt): Path<AttemptId>,
+    Json(complete): Json<Complete>,
+) -> Result<axum::Json<Completed>, ApiError> {
+    let Complete { fence, built, size } = complete;
+    let note = Note { built_bytes: Some(size), ..Note::default() };
+    app.apply(Subject::Attempt(attempt), &Transition::Complete { fence, built }, note).await?;
+    match receive::drive(&app, attempt).await {
+        Ok(completed) => Ok(axum::Json(completed)),
+        // The artifact is ours now; what failed here, the sweep repeats.
+        Err(crate::db::transition::ApplyError::Database(error)) => {
+            tracing::warn!(%attempt, %error, "a completion waits for the sweep");
+            Ok(axum::Json(Completed { result: Completion::Accepting, reason: None }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The attempt failed; the retry rule judges it.
+pub async fn fail(
+    State(app): State<Shared>,
+    _: Drone,
+    Path(attempt): Path<AttemptId>,
+    Json(fail): Json<Fail>,
+) -> Result<StatusCode, ApiError> {
+    let (reason, excerpt) = (clip(&fail.reason, REASON), clip(&fail.excerpt, EXCERPT));
+    let note = Note { reason: Some(&reason), excerpt: Some(&excerpt), ..Note::default() };
+    let transition = Transition::Fail { fence: fail.fence, class: fail.class };
+    app.apply(Subject::Attempt(attempt), &transition, note).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The drone stops and gives its package back.
+pub async fn hand_back(
+    State(app): State<Shared>,
+    _: Drone,
+    Path(attempt): Path<AttemptId>,
+    Json(hand_back): Json<HandBack>,
+) -> Result<StatusCode, ApiError> {
+    let reason = clip(&hand_back.reason, REASON);
+    let note = Note { reason: Some(&reason), ..Note::default() };
+    app.apply(Subject::Attempt(attempt), &Transition::HandBack { fence: hand_back.fence }, note).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

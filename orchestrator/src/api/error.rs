@@ -1,0 +1,93 @@
+//! Errors on their way out: a client gets a stable code and a sentence, the log gets everything.
+
+use crate::db::runs::RunError;
+use crate::db::transition::ApplyError;
+use crate::machine::package::Refusal;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use swarm_protocol::problem::MEDIA_TYPE;
+use swarm_protocol::{Code, Problem};
+use tracing::error;
+
+/// A problem to be sent.
+#[derive(Debug)]
+pub struct ApiError(Problem);
+
+impl ApiError {
+    /// The problem `code`, explained by `detail`.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self(Problem::new(code, detail))
+    }
+
+    /// There is no `what`.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Code::NotFound, format!("there is no such {what}"))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response()
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        error!(%error, "the database failed a request");
+        let unreachable = matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+        );
+        // 57P0x: Postgres is shutting down or starting up; 40: a deadlock that retries did not resolve.
+        let passing = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| code.starts_with("57P") || code.starts_with("40"));
+        if unreachable || passing {
+            Self::new(Code::Unavailable, "the database does not answer at the moment")
+        } else {
+            Self::new(Code::Internal, "an internal error; the orchestrator's log has the details")
+        }
+    }
+}
+
+impl From<ApplyError> for ApiError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::NotFound => Self::not_found("attempt or package"),
+            ApplyError::Busy => Self::new(Code::Unavailable, "the package is busy; try again"),
+            ApplyError::Refused(Refusal::Stale) => Self::new(
+                Code::StaleReport,
+                "the attempt, its token and its session are not a live one; nothing was changed",
+            ),
+            ApplyError::Refused(refusal) => Self::new(Code::WrongState, refusal.to_string()),
+            ApplyError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<RunError> for ApiError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::NotFound => Self::not_found("run"),
+            RunError::State(_) => Self::new(Code::WrongState, error.to_string()),
+            RunError::Database(error) => error.into(),
+        }
+    }
+}
+
+/// A panic is a bug: it is logged with its text, and the client learns no internals.
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    error!(panic = text.unwrap_or("unknown"), "a handler panicked");
+    ApiError::new(Code::Internal, "an internal error; the orchestrator's log has the details").into_response()
+}

@@ -1,0 +1,36 @@
+//! `/healthz`: the process lives. `/readyz`: it can serve; what is degraded is named (law 12).
+
+use super::Shared;
+use super::error::ApiError;
+use crate::db;
+use axum::extract::State;
+use serde::Serialize;
+use swarm_protocol::Code;
+
+/// What `/readyz` says.
+#[derive(Debug, Serialize)]
+pub struct Ready {
+    /// `ready` or `degraded`.
+    status: &'static str,
+    /// What works less well, in sentences.
+    degraded: Vec<String>,
+}
+
+/// Answers as long as the process lives.
+pub async fn alive() -> &'static str {
+    "alive\n"
+}
+
+/// Answers 200 when requests can be served, though perhaps slower; 503 when they cannot.
+pub async fn ready(State(app): State<Shared>) -> Result<axum::Json<Ready>, ApiError> {
+    if app.stop.is_cancelled() {
+        return Err(ApiError::new(Code::Unavailable, "the orchestrator is stopping"));
+    }
+    db::now(&app.db).await?;
+    let mut degraded = Vec::new();
+    if !app.wake.redis_answers().await {
+        degraded.push("Redis does not answer: drones are woken by looking every few seconds".to_owned());
+    }
+    let status = if degraded.is_empty() { "ready" } else { "degraded" };
+    Ok(axum::Json(Ready { status, degraded }))
+}

@@ -1,0 +1,137 @@
+//! What every part of a running orchestrator shares. Nothing in it must outlive the process (DESIGN 3).
+
+use crate::claim_lock::ClaimLocks;
+use crate::config::{Config, Limits, Times};
+use crate::db;
+use crate::db::transition::{Applied, ApplyError, Note, Rules, Subject};
+use crate::heartbeat::Heartbeats;
+use crate::machine::package::Transition;
+use crate::planner::Planner;
+use crate::wake::Wake;
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use std::sync::Arc;
+use std::time::Duration;
+use swarm_protocol::client::BinhostClient;
+use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::{AttemptId, PackageId, RunId};
+use swarm_protocol::ticket::{Scope, Ticket, TicketSigner};
+use tokio_util::sync::CancellationToken;
+
+/// The shared parts.
+pub struct App {
+    /// The database.
+    pub db: PgPool,
+    /// Wakes sleepers.
+    pub wake: Wake,
+    /// Spares Postgres the herd.
+    pub locks: ClaimLocks,
+    /// Chooses.
+    pub planner: Planner,
+    /// Writes heartbeats in batches.
+    pub heartbeats: Heartbeats,
+    /// Signs tickets.
+    pub signer: TicketSigner,
+    /// The rules of the machines.
+    pub rules: Rules,
+    /// How long things may take.
+    pub times: Times,
+    /// How large things may be.
+    pub limits: Limits,
+    /// Where the orchestrator reaches the binhost.
+    pub binhost_url: String,
+    /// Where drones reach it.
+    pub drone_binhost_url: String,
+    /// Ends when the process is told to stop: long-polls answer, loops return.
+    pub stop: CancellationToken,
+}
+
+/// How long a control ticket is good: one call.
+const CONTROL_SECONDS: i64 = 120;
+/// How much longer than the build itself an attempt's ticket is good: for uploads that have to wait.
+const UPLOAD_SECONDS: i64 = 7 * 86_400;
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        db: PgPool,
+        redis: Option<redis::aio::ConnectionManager>,
+        signer: TicketSigner,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let times = config.times;
+        Arc::new(Self {
+            planner: Planner::new(db.clone()),
+            heartbeats: Heartbeats::default(),
+            wake: Wake::new(redis.clone()),
+            locks: ClaimLocks::new(redis),
+            rules: Rules {
+                policy: config.retries.policy(),
+                drone_failures: config.retries.drone_failures,
+                grounded_seconds: times.grounded_seconds,
+                grace_seconds: times.grace_seconds,
+                stall_seconds: times.stall_seconds,
+            },
+            binhost_url: config.binhost.url.clone(),
+            drone_binhost_url: config.binhost.drone_url.clone().unwrap_or_else(|| config.binhost.url.clone()),
+            limits: config.limits,
+            db,
+            signer,
+            times,
+            stop,
+        })
+    }
+
+    /// Applies a transition in a transaction of its own, then wakes whom it concerns.
+    pub async fn apply(
+        &self,
+        subject: Subject,
+        transition: &Transition,
+        note: Note<'_>,
+    ) -> Result<Applied, ApplyError> {
+        let applied = db::retrying(async || {
+            let mut tx = self.db.begin().await?;
+            let applied = db::transition::apply(&mut tx, &self.rules, subject, transition, note).await?;
+            tx.commit().await?;
+            Ok::<_, ApplyError>(applied)
+        })
+        .await?;
+        if applied.wakes() {
+            self.wake.all();
+        }
+        Ok(applied)
+    }
+
+    /// A client of the binhost with a ticket for one call.
+    pub async fn binhost(&self) -> sqlx::Result<BinhostClient> {
+        let expires = db::now(&self.db).await?.timestamp() + CONTROL_SECONDS;
+        let ticket = self.signer.sign(&Ticket { scope: Scope::Control, expires });
+        Ok(BinhostClient::new(&self.binhost_url, ticket))
+    }
+
+    /// A ticket for an attempt: its upload, and its run's staging view.
+    #[must_use]
+    pub fn attempt_ticket(
+        &self,
+        now: DateTime<Utc>,
+        target: &TargetName,
+        run: RunId,
+        package: PackageId,
+        attempt: AttemptId,
+    ) -> String {
+        let expires = now.timestamp() + i64::from(self.times.build_limit_seconds) + UPLOAD_SECONDS;
+        let max_bytes = self.limits.artifact_bytes;
+        let scope = Scope::Attempt { target: target.clone(), run, package, attempt, max_bytes };
+        self.signer.sign(&Ticket { scope, expires })
+    }
+
+    /// Waits, but not beyond the stop signal. `false`: stop.
+    pub async fn pause(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(time) => true,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The long-poll for work: plan, lock, claim, or wait for the next wake-up.
+
+use crate::api::error::ApiError;
+use crate::app::App;
+use crate::db;
+use crate::db::claims::Grant;
+use crate::scheduler::Decision;
+use crate::wake;
+use std::time::Duration;
+use swarm_protocol::Code;
+use swarm_protocol::drone::{Claim, ClaimAnswer, ClaimRequest};
+use swarm_protocol::id::{AttemptId, DroneId, PackageId};
+use tokio::time::{Instant, timeout_at};
+
+/// The longest a claim request may wait.
+pub const LONGEST_WAIT_SECONDS: u16 = 60;
+
+/// How often a drone chooses again at once when others were faster, before it waits for the next wake-up.
+const CHOICES: usize = 8;
+
+/// Serves a claim request: at once when there is work, else when it comes or the request's time is over.
+pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<ClaimAnswer, ApiError> {
+    if !db::sessions::is_open(&app.db, drone, request.session).await? {
+        return Err(ApiError::new(Code::StaleSession, "this session is not the drone's current one"));
+    }
+    let former = db::claims::of_request(&app.db, request.session, request.request).await?;
+    if !former.is_empty() {
+        return Ok(ClaimAnswer { claims: messages(app, &former).await?, waiting_for: None });
+    }
+    let deadline =
+        Instant::now() + Duration::from_secs(request.wait_seconds.min(LONGEST_WAIT_SECONDS).into());
+    let mut wakes = app.wake.subscribe();
+    let seat = app.planner.sit(drone, request.want.into(), request.epochs.clone());
+    let mut stale = 0;
+    loop {
+        let version = *wakes.borrow_and_update();
+        let planned = app.planner.decide(&seat, version, stale > 0).await?;
+        let (reason, recheck) = match planned.decision {
+            Decision::Claim(choices) if stale < CHOICES => {
+                let attempts = take(app, drone, request, &choices).await?;
+                if !attempts.is_empty() {
+                    return Ok(ClaimAnswer { claims: messages(app, &attempts).await?, waiting_for: None });
+                }
+                stale += 1;
+                continue;
+            }
+            Decision::Claim(_) => ("others were faster".to_owned(), None),
+            // Nothing is held ahead yet, so there is nothing to steal.
+            Decision::Steal(_) => ("a package that another drone holds".to_owned(), None),
+            Decision::Wait { reason, recheck_at } => {
+                (reason.to_string(), recheck_at.and_then(|at| (at - planned.now).to_std().ok()))
+            }
+        };
+        stale = 0;
+        let next = deadline.min(Instant::now() + recheck.unwrap_or(wake::NET).min(wake::NET));
+        tokio::select! {
+            () = app.stop.cancelled() => return Ok(ClaimAnswer { claims: vec![], waiting_for: Some(reason) }),
+            _ = timeout_at(next, wakes.changed()) => {}
+        }
+        if Instant::now() >= deadline {
+            return Ok(ClaimAnswer { claims: vec![], waiting_for: Some(reason) });
+        }
+    }
+}
+
+async fn take(
+    app: &App,
+    drone: DroneId,
+    request: &ClaimRequest,
+    choices: &[PackageId],
+) -> Result<Vec<AttemptId>, ApiError> {
+    let held = app.locks.take(choices).await;
+    let claimed = db::retrying(|| {
+        db::claims::claim(&app.db, &app.rules, drone, request.session, request.request, held.packages())
+    })
+    .await;
+    app.locks.release(held);
+    Ok(claimed?)
+}
+
+/// The claims' messages, with tickets.
+pub async fn messages(app: &App, attempts: &[AttemptId]) -> sqlx::Result<Vec<Claim>> {
+    let now = db::now(&app.db).await?;
+    let grant = Grant {
+        ticket: &|target, run, package, attempt| app.attempt_ticket(now, target, run, package, attempt),
+        max_artifact_bytes: app.limits.artifact_bytes,
+        limit_seconds: app.times.build_limit_seconds.into(),
+    };
+    let mut claims = Vec::with_capacity(attempts.len());
+    for &attempt in attempts {
+        claims.push(db::claims::message(&app.db, attempt, &grant).await?);
+    }
+    Ok(claims)
+}

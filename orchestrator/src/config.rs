@@ -1,0 +1,301 @@
+//! The orchestrator's configuration: one TOML file, unknown fields refused, secrets by file or environment only.
+
+use crate::machine::retry::Policy;
+use anyhow::{Context, Result, ensure};
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// `build-orchestrator.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the API listens, as in `127.0.0.1:8400`.
+    pub listen: SocketAddr,
+    /// The database.
+    pub database: Database,
+    /// Redis; without it the swarm is slower to wake its drones, nothing else.
+    pub redis: Option<Redis>,
+    /// The binhost.
+    pub binhost: Binhost,
+    /// The file with the Ed25519 secret key that signs tickets; made on first use, mode 0600.
+    pub ticket_key_file: PathBuf,
+    /// How long things may take.
+    #[serde(default)]
+    pub times: Times,
+    /// How often things may fail.
+    #[serde(default)]
+    pub retries: Retries,
+    /// How large things may be.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// `[database]`: exactly one of the two.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// A file that holds the URL. The environment variable `BUILD_ORCHESTRATOR_DATABASE_URL` wins over both.
+    pub url_file: Option<PathBuf>,
+    /// The URL itself, where it holds no password: a password in it is refused.
+    pub url: Option<String>,
+    /// Connections at most.
+    #[serde(default = "Database::connections")]
+    pub connections: u32,
+}
+
+/// `[redis]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// As in `redis+unix:///run/redis/redis.sock` or `redis://127.0.0.1/`.
+    pub url: String,
+}
+
+/// `[binhost]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binhost {
+    /// The base URL by which the orchestrator reaches it.
+    pub url: String,
+    /// The base URL by which drones reach it, if that is another one.
+    pub drone_url: Option<String>,
+}
+
+/// `[times]`, all in whole seconds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Times {
+    /// Between a drone's heartbeats.
+    pub heartbeat_seconds: u32,
+    /// How long a drone may be silent before its work is reclaimed; at least three heartbeats.
+    pub grace_seconds: u32,
+    /// How long a build may show no progress before it is reclaimed.
+    pub stall_seconds: u32,
+    /// How long a build may take.
+    pub build_limit_seconds: u32,
+    /// Between two turns of the maintenance loop, at most.
+    pub maintenance_seconds: u32,
+    /// How long a grounded drone gets no work.
+    pub grounded_seconds: u32,
+    /// How long build logs are kept, in days.
+    pub log_retention_days: u32,
+}
+
+/// `[retries]`: failures after which a package is quarantined, or a drone grounded.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retries {
+    /// Distinct drones that failed a package for its own reasons.
+    pub package_drones: usize,
+    /// Failures for its own reasons, on whatever drones.
+    pub package_failures: usize,
+    /// Failures of the infrastructure.
+    pub infrastructure_failures: usize,
+    /// Failures for want of memory or time.
+    pub resources_failures: usize,
+    /// Failures of drones out of step with the epoch.
+    pub epoch_failures: usize,
+    /// The pause after a first failure, in seconds; it doubles with each further one.
+    pub first_pause_seconds: u32,
+    /// The longest pause, in seconds.
+    pub longest_pause_seconds: u32,
+    /// Failures in a row that ground a drone.
+    pub drone_failures: i32,
+}
+
+/// `[limits]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The largest artifact in bytes.
+    pub artifact_bytes: u64,
+    /// The largest request body in bytes.
+    pub body_bytes: usize,
+}
+
+impl Database {
+    fn connections() -> u32 {
+        16
+    }
+
+    /// The database's URL, from wherever it is given.
+    pub fn resolve(&self) -> Result<SecretString> {
+        if let Ok(url) = std::env::var("BUILD_ORCHESTRATOR_DATABASE_URL") {
+            return Ok(url.into());
+        }
+        match (&self.url, &self.url_file) {
+            (Some(url), None) => Ok(url.clone().into()),
+            (None, Some(file)) => {
+                let url = std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read database.url_file {}", file.display()))?;
+                Ok(url.trim().to_owned().into())
+            }
+            _ => anyhow::bail!("[database] needs exactly one of url and url_file"),
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            heartbeat_seconds: 5,
+            grace_seconds: 60,
+            stall_seconds: 3600,
+            build_limit_seconds: 86_400,
+            maintenance_seconds: 10,
+            grounded_seconds: 300,
+            log_retention_days: 90,
+        }
+    }
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        let policy = Policy::DEFAULT;
+        Self {
+            package_drones: policy.package_drones,
+            package_failures: policy.package_failures,
+            infrastructure_failures: policy.infrastructure_failures,
+            resources_failures: policy.resources_failures,
+            epoch_failures: policy.epoch_failures,
+            first_pause_seconds: seconds(policy.first_pause),
+            longest_pause_seconds: seconds(policy.longest_pause),
+            drone_failures: 5,
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { artifact_bytes: 4 << 30, body_bytes: 64 << 20 }
+    }
+}
+
+impl Retries {
+    /// The retry rules of the package machine.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            package_drones: self.package_drones,
+            package_failures: self.package_failures,
+            infrastructure_failures: self.infrastructure_failures,
+            resources_failures: self.resources_failures,
+            epoch_failures: self.epoch_failures,
+            first_pause: Duration::from_secs(self.first_pause_seconds.into()),
+            longest_pause: Duration::from_secs(self.longest_pause_seconds.into()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks the file. Errors name the file, the line and the fault.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read configuration {}", path.display()))?;
+        let config: Self =
+            toml::from_str(&text).with_context(|| format!("configuration {}", path.display()))?;
+        config.check().with_context(|| format!("configuration {}", path.display()))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let given = usize::from(self.database.url.is_some()) + usize::from(self.database.url_file.is_some());
+        ensure!(
+            given == 1 || (given == 0 && std::env::var_os("BUILD_ORCHESTRATOR_DATABASE_URL").is_some()),
+            "[database] needs exactly one of url and url_file"
+        );
+        if let Some(authority) = self.database.url.as_deref().and_then(|url| url.split_once("://")) {
+            let user = authority.1.split(['/', '?']).next().and_then(|part| part.rsplit_once('@'));
+            ensure!(
+                !user.is_some_and(|(user, _)| user.contains(':')) && !authority.1.contains("password="),
+                "database.url holds a password: put the URL into a file and name it by url_file"
+            );
+        }
+        for (name, url) in [("url", Some(&self.binhost.url)), ("drone_url", self.binhost.drone_url.as_ref())]
+        {
+            let fits = url.is_none_or(|url| url.starts_with("http://"));
+            ensure!(fits, "binhost.{name} must begin with http://");
+        }
+        let times = &self.times;
+        for (name, seconds) in [
+            ("heartbeat_seconds", times.heartbeat_seconds),
+            ("stall_seconds", times.stall_seconds),
+            ("build_limit_seconds", times.build_limit_seconds),
+            ("maintenance_seconds", times.maintenance_seconds),
+            ("log_retention_days", times.log_retention_days),
+        ] {
+            ensure!(seconds > 0, "times.{name} must be above 0");
+        }
+        ensure!(
+            times.grace_seconds >= 3 * times.heartbeat_seconds,
+            "times.grace_seconds ({}) must be at least three heartbeats ({})",
+            times.grace_seconds,
+            3 * times.heartbeat_seconds
+        );
+        let retries = &self.retries;
+        for (name, count) in [
+            ("package_drones", retries.package_drones),
+            ("package_failures", retries.package_failures),
+            ("infrastructure_failures", retries.infrastructure_failures),
+            ("resources_failures", retries.resources_failures),
+            ("epoch_failures", retries.epoch_failures),
+        ] {
+            ensure!(count > 0, "retries.{name} must be above 0");
+        }
+        ensure!(retries.drone_failures > 0, "retries.drone_failures must be above 0");
+        ensure!(
+            retries.longest_pause_seconds >= retries.first_pause_seconds,
+            "retries.longest_pause_seconds must not be below first_pause_seconds"
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::load(file.path()).map_err(|error| {
+            format!("{error:#}").replace(&file.path().display().to_string(), "FILE").trim_end().to_owned()
+        })
+    }
+
+    const GOOD: &str = r#"
+listen = "127.0.0.1:8400"
+ticket_key_file = "/var/lib/build-orchestrator/ticket.key"
+[database]
+url = "postgres://swarm@localhost/swarm"
+[binhost]
+url = "http://127.0.0.1:8410"
+"#;
+
+    #[test]
+    fn a_small_file_is_enough() {
+        let config = load(GOOD).unwrap();
+        assert_eq!(config.times.grace_seconds, 60);
+        assert_eq!(config.retries.policy(), Policy::DEFAULT);
+    }
+
+    #[test]
+    fn a_typo_is_named_with_its_line() {
+        insta::assert_snapshot!("typo", load(&GOOD.replace("listen", "lisen")).unwrap_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let short = format!("{GOOD}[times]\ngrace_seconds = 4\n");
+        insta::assert_snapshot!("short_grace", load(&short).unwrap_err());
+        let password = GOOD.replace("swarm@", "swarm:secret@");
+        insta::assert_snapshot!("password", load(&password).unwrap_err());
+    }
+}

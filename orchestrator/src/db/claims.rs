@@ -1,0 +1,139 @@
+//! Claims: one short transaction over the rows that the scheduler named (law 1), and the messages they become.
+
+use super::transition::{self, Applied, ApplyError, Note, Rules, Subject};
+use crate::machine::package::{Refusal, Transition};
+use sqlx::{PgExecutor, PgPool};
+use swarm_protocol::Digest;
+use swarm_protocol::drone::{Claim, Dependency};
+use swarm_protocol::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
+use swarm_protocol::id::{AttemptId, AttemptToken, BuildId, DroneId, PackageId, RunId, SessionId};
+use swarm_protocol::state::AttemptPhase;
+
+/// Claims as many of `choices` as are still to be had, in their order. None: choose again.
+pub async fn claim(
+    db: &PgPool,
+    rules: &Rules,
+    drone: DroneId,
+    session: SessionId,
+    request: i64,
+    choices: &[PackageId],
+) -> Result<Vec<AttemptId>, ApplyError> {
+    let mut tx = db.begin().await?;
+    let mut choices = choices.to_vec();
+    choices.sort_unstable();
+    let mut attempts = Vec::new();
+    for package in choices {
+        let note = Note { claimant: Some((session, request)), ..Note::default() };
+        let claim = Transition::Claim { drone };
+        match transition::apply(&mut tx, rules, Subject::Package(package), &claim, note).await {
+            Ok(Applied { begun, .. }) => attempts.extend(begun),
+            Err(
+                ApplyError::Busy
+                | ApplyError::NotFound
+                | ApplyError::Refused(Refusal::State | Refusal::NotReady),
+            ) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    tx.commit().await?;
+    Ok(attempts)
+}
+
+/// The live attempts that a claim request brought.
+pub async fn of_request(
+    db: impl PgExecutor<'_>,
+    session: SessionId,
+    request: i64,
+) -> sqlx::Result<Vec<AttemptId>> {
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id: AttemptId" FROM attempts
+           WHERE session_id = $1 AND claim_request = $2 AND regained_from IS NULL AND phase <> 'ended' ORDER BY id"#,
+        session.0,
+        request
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What the orchestrator adds to a claim's rows.
+pub struct Grant<'a> {
+    /// Signs a ticket for the attempt.
+    pub ticket: &'a (dyn Fn(&TargetName, RunId, PackageId, AttemptId) -> String + Sync),
+    /// The largest artifact in bytes.
+    pub max_artifact_bytes: u64,
+    /// How long the build may take.
+    pub limit_seconds: u64,
+}
+
+/// The claim's message.
+pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx::Result<Claim> {
+    let row = sqlx::query!(
+        r#"SELECT a.number, a.token AS "token: AttemptToken", a.phase AS "phase: AttemptPhase",
+                  a.build_id AS "build_id: BuildId", p.id AS "package: PackageId", p.run_id AS "run: RunId",
+                  p.cpv AS "cpv: Cpv", p.slot AS "slot: Slot", p.repository AS "repository: RepoName",
+                  p.use_flags AS "use_flags: Vec<UseFlag>", t.name AS "target: TargetName", e.digest AS "epoch: Digest"
+           FROM attempts a JOIN packages p ON p.id = a.package_id JOIN runs r ON r.id = p.run_id
+                JOIN targets t ON t.id = r.target_id JOIN epochs e ON e.id = r.epoch_id
+           WHERE a.id = $1"#,
+        attempt.0
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Claim {
+        attempt,
+        number: row.number,
+        token: row.token,
+        phase: row.phase,
+        run: row.run,
+        package: row.package,
+        epoch: row.epoch,
+        cpv: row.cpv,
+        slot: row.slot,
+        repository: row.repository,
+        use_flags: row.use_flags,
+        build_id: row.build_id,
+        closure: closure(db, row.package).await?,
+        ticket: (grant.ticket)(&row.target, row.run, row.package, attempt),
+        target: row.target,
+        max_artifact_bytes: grant.max_artifact_bytes,
+        limit_seconds: grant.limit_seconds,
+    })
+}
+
+/// What must be installed before the package builds, dependencies first.
+async fn closure(db: &PgPool, package: PackageId) -> sqlx::Result<Vec<Dependency>> {
+    let rows = sqlx::query!(
+        r#"SELECT p.cpv AS "cpv: Cpv", f.build_id AS "build_id: BuildId", f.path, f.published AS "published: Digest", f.size
+           FROM waits w JOIN packages p ON p.id = w.on_package_id JOIN artifacts f ON f.id = p.artifact_id
+           WHERE w.package_id = $1 ORDER BY p.position"#,
+        package.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Dependency {
+            cpv: row.cpv,
+            build_id: row.build_id,
+            path: row.path,
+            published: row.published,
+            size: u64::try_from(row.size).unwrap_or_default(),
+        })
+        .collect())
+}
+
+/// The live attempt under which `session` goes on with what it had as `former`.
+pub async fn regained(
+    db: impl PgExecutor<'_>,
+    former: AttemptId,
+    session: SessionId,
+) -> sqlx::Result<Option<AttemptId>> {
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id: AttemptId" FROM attempts
+           WHERE regained_from = $1 AND session_id = $2 AND phase <> 'ended'"#,
+        former.0,
+        session.0
+    )
+    .fetch_optional(db)
+    .await
+}

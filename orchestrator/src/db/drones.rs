@@ -1,0 +1,173 @@
+//! Drones: enrolment, state, record.
+
+use super::events::{self, NewEvent};
+use super::transition::Rules;
+use crate::machine::drone::{self, Transition};
+use sqlx::{PgConnection, PgExecutor};
+use swarm_protocol::admin::Drone;
+use swarm_protocol::id::DroneId;
+use swarm_protocol::state::{DroneState, Outcome};
+
+/// Stores a new drone; `None` when the name is taken.
+pub async fn insert(
+    tx: &mut PgConnection,
+    name: &str,
+    machine_id: &str,
+    trusted: bool,
+) -> sqlx::Result<Option<DroneId>> {
+    sqlx::query_scalar!(
+        r#"INSERT INTO drones (name, machine_id, trusted) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING
+           RETURNING id AS "id: DroneId""#,
+        name,
+        machine_id,
+        trusted
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Locks the drone of that name and machine.
+pub async fn lock_same_machine(
+    tx: &mut PgConnection,
+    name: &str,
+    machine_id: &str,
+) -> sqlx::Result<Option<DroneId>> {
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id: DroneId" FROM drones WHERE name = $1 AND machine_id = $2 FOR UPDATE"#,
+        name,
+        machine_id
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// The id behind a name.
+pub async fn id(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<Option<DroneId>> {
+    sqlx::query_scalar!(r#"SELECT id AS "id: DroneId" FROM drones WHERE name = $1"#, name)
+        .fetch_optional(db)
+        .await
+}
+
+/// Applies a transition of the drone machine; `false` where it is illegal or changes nothing.
+pub async fn apply(
+    tx: &mut PgConnection,
+    id: DroneId,
+    transition: Transition,
+    grounded_seconds: u32,
+    reason: Option<&str>,
+) -> sqlx::Result<bool> {
+    let state = sqlx::query_scalar!(
+        r#"SELECT state AS "state: DroneState" FROM drones WHERE id = $1 FOR NO KEY UPDATE"#,
+        id.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(after) = state.and_then(|state| drone::step(state, transition)) else { return Ok(false) };
+    sqlx::query!(
+        "UPDATE drones SET state = $2,
+             consecutive_failures = CASE WHEN $2 = 'grounded'::drone_state THEN 0 ELSE consecutive_failures END,
+             grounded_until = CASE WHEN $2 = 'grounded'::drone_state THEN swarm_now() + make_interval(secs => $3) END
+         WHERE id = $1",
+        id.0,
+        after as DroneState,
+        f64::from(grounded_seconds)
+    )
+    .execute(&mut *tx)
+    .await?;
+    let data = reason.map_or(serde_json::Value::Null, |reason| serde_json::json!({ "reason": reason }));
+    events::append(tx, NewEvent { kind: transition.event(), drone: Some(id), data, ..NewEvent::default() })
+        .await?;
+    Ok(true)
+}
+
+/// Counts failures in a row, and grounds the drone when they are too many. The caller holds the drone's lock.
+pub(super) async fn count_outcome(
+    tx: &mut PgConnection,
+    id: DroneId,
+    outcome: Outcome,
+    rules: &Rules,
+) -> sqlx::Result<()> {
+    match outcome {
+        Outcome::Received => {
+            sqlx::query!(
+                "UPDATE drones SET consecutive_failures = 0 WHERE id = $1 AND consecutive_failures > 0",
+                id.0
+            )
+            .execute(tx)
+            .await?;
+        }
+        Outcome::Failed => {
+            let failures = sqlx::query_scalar!(
+                "UPDATE drones SET consecutive_failures = consecutive_failures + 1 WHERE id = $1
+                 RETURNING consecutive_failures",
+                id.0
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            if failures >= rules.drone_failures {
+                let reason = format!("{failures} failures in a row");
+                apply(tx, id, Transition::Ground, rules.grounded_seconds, Some(&reason)).await?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Sets whether a drone's plans and verdicts are believed.
+pub async fn set_trusted(tx: &mut PgConnection, id: DroneId, trusted: bool) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE drones SET trusted = $2 WHERE id = $1", id.0, trusted).execute(&mut *tx).await?;
+    let kind = if trusted { "drone.trusted" } else { "drone.distrusted" };
+    events::append(tx, NewEvent { kind, drone: Some(id), ..NewEvent::default() }).await
+}
+
+/// All drones by name, or the one that is named.
+pub async fn list(db: impl PgExecutor<'_>, name: Option<&str>) -> sqlx::Result<Vec<Drone>> {
+    sqlx::query_as!(
+        Drone,
+        r#"SELECT d.id AS "id: DroneId", d.name, d.state AS "state: DroneState", d.trusted, p.seen_at AS "seen_at?",
+                  COALESCE(p.stopping, false) AS "stopping!",
+                  (SELECT count(*) FROM attempts a JOIN sessions s ON s.id = a.session_id
+                   WHERE s.drone_id = d.id AND a.phase <> 'ended') AS "live!",
+                  d.consecutive_failures
+           FROM drones d LEFT JOIN drone_pulse p ON p.drone_id = d.id
+           WHERE $1::text IS NULL OR d.name = $1
+           ORDER BY d.name"#,
+        name
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Drones that are *online* but have been silent for longer than `grace_seconds`.
+pub async fn silent(db: impl PgExecutor<'_>, grace_seconds: u32) -> sqlx::Result<Vec<DroneId>> {
+    sqlx::query_scalar!(
+        r#"SELECT d.id AS "id: DroneId" FROM drones d LEFT JOIN drone_pulse p ON p.drone_id = d.id
+           WHERE d.state = 'online'
+             AND (p.seen_at IS NULL OR p.seen_at < swarm_now() - make_interval(secs => $1))"#,
+        f64::from(grace_seconds)
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Grounded drones whose pause is over.
+pub async fn pardoned(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<DroneId>> {
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id: DroneId" FROM drones WHERE state = 'grounded' AND grounded_until <= swarm_now()"#
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Whether a drone's plans and verdicts are believed.
+pub async fn is_trusted(db: impl PgExecutor<'_>, id: DroneId) -> sqlx::Result<bool> {
+    let trusted =
+        sqlx::query_scalar!("SELECT trusted FROM drones WHERE id = $1", id.0).fetch_optional(db).await?;
+    Ok(trusted.unwrap_or(false))
+}
+
+/// A drone's name.
+pub async fn name(db: impl PgExecutor<'_>, id: DroneId) -> sqlx::Result<String> {
+    sqlx::query_scalar!("SELECT name FROM drones WHERE id = $1", id.0).fetch_one(db).await
+}

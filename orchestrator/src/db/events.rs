@@ -1,0 +1,95 @@
+//! The event log: every transition appends one line in its own transaction.
+//!
+//! Readers pass a cursor `XID:ID`. They see only what transactions older than the oldest running one have written, so
+//! that an event that commits late is never skipped.
+
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor};
+use swarm_protocol::admin::{Event, Events};
+use swarm_protocol::id::{AttemptId, DroneId, EventId, PackageId, RunId};
+
+/// An event to be appended.
+#[derive(Debug, Default)]
+pub struct NewEvent<'a> {
+    /// As in `package.received`.
+    pub kind: &'a str,
+    /// The run.
+    pub run: Option<RunId>,
+    /// The package.
+    pub package: Option<PackageId>,
+    /// The attempt.
+    pub attempt: Option<AttemptId>,
+    /// The drone.
+    pub drone: Option<DroneId>,
+    /// Details.
+    pub data: Value,
+}
+
+/// How many events one call returns at most.
+const PAGE: i64 = 1000;
+
+/// Appends `event`.
+pub async fn append(tx: &mut PgConnection, event: NewEvent<'_>) -> sqlx::Result<()> {
+    let data = if event.data.is_null() { Value::Object(serde_json::Map::new()) } else { event.data };
+    sqlx::query!(
+        "INSERT INTO events (kind, run_id, package_id, attempt_id, drone_id, data) VALUES ($1, $2, $3, $4, $5, $6)",
+        event.kind,
+        event.run.map(|id| id.0),
+        event.package.map(|id| id.0),
+        event.attempt.map(|id| id.0),
+        event.drone.map(|id| id.0),
+        data
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A position in the event log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    xid: u64,
+    id: i64,
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let (xid, id) = s.split_once(':').unwrap_or((s, "0"));
+        Ok(Self { xid: xid.parse()?, id: id.parse()? })
+    }
+}
+
+/// A page of the events after `cursor`.
+pub async fn since(db: impl PgExecutor<'_>, cursor: &Cursor) -> sqlx::Result<Events> {
+    let rows = sqlx::query!(
+        r#"SELECT xid::text AS "xid!", id AS "id: EventId", at, kind, run_id AS "run: RunId",
+                  package_id AS "package: PackageId", attempt_id AS "attempt: AttemptId",
+                  drone_id AS "drone: DroneId", data
+           FROM events
+           WHERE (xid, id) > ($1::text::xid8, $2) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+           ORDER BY xid, id LIMIT $3"#,
+        cursor.xid.to_string(),
+        cursor.id,
+        PAGE
+    )
+    .fetch_all(db)
+    .await?;
+    let cursor =
+        rows.last().map_or(format!("{}:{}", cursor.xid, cursor.id), |row| format!("{}:{}", row.xid, row.id));
+    let events = rows
+        .into_iter()
+        .map(|row| Event {
+            id: row.id,
+            at: row.at,
+            kind: row.kind,
+            run: row.run,
+            package: row.package,
+            attempt: row.attempt,
+            drone: row.drone,
+            data: row.data,
+        })
+        .collect();
+    Ok(Events { events, cursor })
+}

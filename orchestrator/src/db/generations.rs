@@ -1,0 +1,131 @@
+//! Generations: what a run became. Rows are intents first: *preparing* and *promoting* are written before the binhost
+//! is asked, so that any orchestrator can take over (DESIGN 5.7).
+
+use super::events::{self, NewEvent};
+use super::runs::{self, RunError};
+use crate::machine::run::Transition;
+use sqlx::{PgConnection, PgExecutor};
+use swarm_protocol::Digest;
+use swarm_protocol::admin::Generation;
+use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::{GenerationId, GenerationNumber, RunId, TargetId};
+use swarm_protocol::state::GenerationState;
+
+/// A generation that a run is becoming.
+#[derive(Debug)]
+pub struct Becoming {
+    /// Its row.
+    pub id: GenerationId,
+    /// Its target.
+    pub target: TargetName,
+    /// Its number.
+    pub number: GenerationNumber,
+    /// The generation that must be current when it is promoted.
+    pub expects: Option<GenerationNumber>,
+    /// The published digests of everything in it.
+    pub artifacts: Vec<Digest>,
+}
+
+/// Freezes the digest list of `run`: building → validating, with a generation in *preparing*.
+pub async fn freeze(tx: &mut PgConnection, run: RunId) -> Result<(), RunError> {
+    runs::apply(tx, run, Transition::Validate, None).await?;
+    sqlx::query!(
+        "WITH new AS (
+             INSERT INTO generations (target_id, run_id, number, expects)
+             SELECT r.target_id, r.id,
+                    COALESCE((SELECT max(number) FROM generations WHERE target_id = r.target_id), 0) + 1,
+                    (SELECT number FROM generations WHERE target_id = r.target_id AND state = 'current')
+             FROM runs r WHERE r.id = $1
+             RETURNING id)
+         INSERT INTO generation_artifacts (generation_id, artifact_id)
+         SELECT new.id, p.artifact_id FROM new, packages p
+         WHERE p.run_id = $1 AND p.state = 'received' AND p.stage = 0",
+        run.0
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The generation that `run` is becoming.
+pub async fn becoming(db: impl PgExecutor<'_> + Copy, run: RunId) -> sqlx::Result<Option<Becoming>> {
+    let row = sqlx::query!(
+        r#"SELECT g.id AS "id: GenerationId", t.name AS "target: TargetName", g.number AS "number: GenerationNumber",
+                  g.expects AS "expects: GenerationNumber"
+           FROM generations g JOIN targets t ON t.id = g.target_id WHERE g.run_id = $1"#,
+        run.0
+    )
+    .fetch_optional(db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let artifacts = sqlx::query_scalar!(
+        r#"SELECT f.published AS "published: Digest" FROM generation_artifacts g JOIN artifacts f ON f.id = g.artifact_id
+           WHERE g.generation_id = $1 ORDER BY f.published"#,
+        row.id.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(Some(Becoming { id: row.id, target: row.target, number: row.number, expects: row.expects, artifacts }))
+}
+
+/// preparing → prepared, and the run's intent to promote.
+pub async fn prepared(tx: &mut PgConnection, run: RunId, generation: GenerationId) -> Result<(), RunError> {
+    runs::apply(tx, run, Transition::Promote, None).await?;
+    set_state(tx, generation, GenerationState::Prepared).await?;
+    Ok(())
+}
+
+/// prepared → current; the former current one retires; the run is promoted.
+pub async fn promoted(tx: &mut PgConnection, run: RunId, becoming: &Becoming) -> Result<(), RunError> {
+    runs::apply(tx, run, Transition::Promoted, None).await?;
+    sqlx::query!(
+        "UPDATE generations SET state = 'retired'
+         WHERE state = 'current' AND target_id = (SELECT target_id FROM generations WHERE id = $1)",
+        becoming.id.0
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE generations SET state = 'current', promoted_at = swarm_now() WHERE id = $1",
+        becoming.id.0
+    )
+    .execute(&mut *tx)
+    .await?;
+    let data = serde_json::json!({ "number": becoming.number, "packages": becoming.artifacts.len() });
+    events::append(tx, NewEvent { kind: "generation.current", run: Some(run), data, ..NewEvent::default() })
+        .await?;
+    Ok(())
+}
+
+/// The binhost or the gate refused: the run has failed.
+pub async fn refused(
+    tx: &mut PgConnection,
+    run: RunId,
+    generation: GenerationId,
+    reason: &str,
+) -> Result<(), RunError> {
+    runs::apply(tx, run, Transition::Fail, Some(reason)).await?;
+    set_state(tx, generation, GenerationState::Refused).await?;
+    Ok(())
+}
+
+async fn set_state(tx: &mut PgConnection, id: GenerationId, state: GenerationState) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE generations SET state = $2 WHERE id = $1", id.0, state as GenerationState)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// The generations of a target, newest first.
+pub async fn list(db: impl PgExecutor<'_>, target: TargetId) -> sqlx::Result<Vec<Generation>> {
+    sqlx::query_as!(
+        Generation,
+        r#"SELECT g.number AS "number: GenerationNumber", g.state AS "state: GenerationState", g.run_id AS "run: RunId",
+                  (SELECT count(*) FROM generation_artifacts a WHERE a.generation_id = g.id) AS "packages!",
+                  g.promoted_at
+           FROM generations g WHERE g.target_id = $1 ORDER BY g.number DESC"#,
+        target.0
+    )
+    .fetch_all(db)
+    .await
+}

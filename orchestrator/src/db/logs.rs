@@ -1,0 +1,65 @@
+//! Build logs: compressed chunks, numbered by the drone, partitioned by the day of the attempt's claim.
+
+use chrono::NaiveDate;
+use sqlx::{PgExecutor, PgPool};
+use swarm_protocol::drone::Fence;
+use swarm_protocol::id::AttemptId;
+
+/// Stores a chunk if the fence holds; a chunk that is there already stays as it is. `false`: the fence does not hold.
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    attempt: AttemptId,
+    fence: Fence,
+    sequence: i32,
+    zstd: &[u8],
+) -> sqlx::Result<bool> {
+    // Chunks are accepted after the end as well: the last lines of a revoked build are worth having, and change nothing.
+    sqlx::query_scalar!(
+        r#"WITH fenced AS (
+               SELECT id, (claimed_at AT TIME ZONE 'UTC')::date AS day FROM attempts
+               WHERE id = $1 AND token = $2 AND session_id = $3
+           ), stored AS (
+               INSERT INTO log_chunks (attempt_id, sequence, day, zstd)
+               SELECT id, $4, day, $5 FROM fenced ON CONFLICT DO NOTHING
+           )
+           SELECT EXISTS (SELECT FROM fenced) AS "fenced!""#,
+        attempt.0,
+        fence.token.0,
+        fence.session.0,
+        sequence,
+        zstd
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The chunks of an attempt, in order, each compressed on its own.
+pub async fn chunks(db: impl PgExecutor<'_>, attempt: AttemptId) -> sqlx::Result<Vec<Vec<u8>>> {
+    sqlx::query_scalar!("SELECT zstd FROM log_chunks WHERE attempt_id = $1 ORDER BY sequence", attempt.0)
+        .fetch_all(db)
+        .await
+}
+
+/// Makes the partitions of today and the next days, drops those older than `retention_days`. Returns the dropped.
+pub async fn rotate(db: &PgPool, retention_days: u32) -> sqlx::Result<Vec<NaiveDate>> {
+    sqlx::query!(
+        "SELECT log_partition((swarm_now() AT TIME ZONE 'UTC')::date + ahead) FROM generate_series(-1, 3) AS ahead"
+    )
+    .fetch_all(db)
+    .await?;
+    let old = sqlx::query_scalar!(
+        r#"SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS "day!"
+           FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+           WHERE i.inhparent = 'log_chunks'::regclass
+             AND to_date(right(c.relname, 8), 'YYYYMMDD') < (swarm_now() AT TIME ZONE 'UTC')::date - $1::integer"#,
+        i32::try_from(retention_days).unwrap_or(i32::MAX)
+    )
+    .fetch_all(db)
+    .await?;
+    for day in &old {
+        // The name is made of a date that Postgres itself returned.
+        let drop = format!("DROP TABLE log_chunks_{}", day.format("%Y%m%d"));
+        sqlx::query(sqlx::AssertSqlSafe(drop)).execute(db).await?;
+    }
+    Ok(old)
+}

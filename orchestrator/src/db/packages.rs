@@ -1,0 +1,155 @@
+//! Packages of a run, and their attempts, as people see them; and the insertion of a plan.
+
+use crate::graph::Graph;
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor};
+use swarm_protocol::Digest;
+use swarm_protocol::admin::{Artifact, Attempt, Package};
+use swarm_protocol::gentoo::{Cpv, Slot};
+use swarm_protocol::id::{AttemptId, BuildId, PackageId, RunId};
+use swarm_protocol::plan::{Edge, Plan};
+use swarm_protocol::state::{AttemptPhase, EdgeKind, FailureClass, Outcome, PackageState};
+
+/// Writes a plan into the queue of `run`: packages, typed edges, waits.
+pub async fn insert_plan(tx: &mut PgConnection, run: RunId, plan: &Plan, graph: &Graph) -> sqlx::Result<()> {
+    let mut ids = Vec::with_capacity(plan.packages.len());
+    for (index, package) in plan.packages.iter().enumerate() {
+        let flags: Vec<_> = package.use_flags.iter().map(ToString::to_string).collect();
+        let id = sqlx::query_scalar!(
+            "INSERT INTO packages (run_id, cpv, slot, repository, use_flags, position, estimate_seconds, rank, unmet)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+            run.0,
+            package.cpv.to_string(),
+            package.slot.as_str(),
+            package.repository.as_str(),
+            &flags,
+            graph.positions[index],
+            graph.estimates[index],
+            graph.ranks[index],
+            i32::try_from(graph.waits[index].len()).unwrap_or(i32::MAX)
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        ids.push(id);
+    }
+    insert_waits(tx, &ids, graph).await?;
+    insert_edges(tx, &ids, plan).await
+}
+
+async fn insert_waits(tx: &mut PgConnection, ids: &[i64], graph: &Graph) -> sqlx::Result<()> {
+    let pairs =
+        graph.waits.iter().enumerate().flat_map(|(package, waits)| {
+            waits.iter().map(move |&dependency| (ids[package], ids[dependency]))
+        });
+    let (packages, dependencies): (Vec<_>, Vec<_>) = pairs.unzip();
+    sqlx::query!(
+        "INSERT INTO waits (package_id, on_package_id) SELECT * FROM UNNEST($1::bigint[], $2::bigint[])",
+        &packages,
+        &dependencies
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_edges(tx: &mut PgConnection, ids: &[i64], plan: &Plan) -> sqlx::Result<()> {
+    let (mut packages, mut dependencies, mut kinds) = (vec![], vec![], vec![]);
+    for Edge(package, dependency, edge_kinds) in &plan.edges {
+        for kind in edge_kinds {
+            packages.push(ids[*package as usize]);
+            dependencies.push(ids[*dependency as usize]);
+            kinds.push(*kind);
+        }
+    }
+    sqlx::query!(
+        "INSERT INTO edges (package_id, on_package_id, kinds)
+         SELECT package, dependency, array_agg(DISTINCT kind ORDER BY kind)
+         FROM UNNEST($1::bigint[], $2::bigint[], $3::edge_kind[]) AS e (package, dependency, kind)
+         GROUP BY package, dependency",
+        &packages,
+        &dependencies,
+        &kinds as &[EdgeKind]
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+struct Row {
+    id: PackageId,
+    cpv: Cpv,
+    slot: Slot,
+    state: PackageState,
+    unmet: i32,
+    rank: f64,
+    attempts: i32,
+    not_before: Option<DateTime<Utc>>,
+    reason: Option<String>,
+    built: Option<Digest>,
+    published: Option<Digest>,
+    build_id: Option<BuildId>,
+    path: Option<String>,
+    size: Option<i64>,
+    drone: Option<String>,
+}
+
+impl From<Row> for Package {
+    fn from(row: Row) -> Self {
+        let artifact = match (row.built, row.published, row.build_id, row.path, row.size, row.drone) {
+            (Some(built), Some(published), Some(build_id), Some(path), Some(size), Some(drone)) => {
+                Some(Artifact { built, published, build_id, path, size, drone })
+            }
+            _ => None,
+        };
+        Self {
+            id: row.id,
+            cpv: row.cpv,
+            slot: row.slot,
+            state: row.state,
+            unmet: row.unmet,
+            rank: row.rank,
+            attempts: row.attempts,
+            not_before: row.not_before,
+            reason: row.reason,
+            artifact,
+        }
+    }
+}
+
+/// The packages of a run by rank, or the one that is named.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    run: Option<RunId>,
+    package: Option<PackageId>,
+) -> sqlx::Result<Vec<Package>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.slot AS "slot: Slot",
+                  p.state AS "state: PackageState", p.unmet, p.rank, p.attempts, p.not_before, p.reason,
+                  f.built AS "built?: Digest", f.published AS "published?: Digest", f.build_id AS "build_id?: BuildId",
+                  f.path AS "path?", f.size AS "size?", d.name AS "drone?"
+           FROM packages p LEFT JOIN artifacts f ON f.id = p.artifact_id LEFT JOIN attempts a ON a.id = f.attempt_id
+                LEFT JOIN drones d ON d.id = a.drone_id
+           WHERE p.run_id = COALESCE($1, p.run_id) AND p.id = COALESCE($2, p.id)
+           ORDER BY p.rank DESC, p.id"#,
+        run.map(|run| run.0),
+        package.map(|package| package.0)
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Package::from).collect())
+}
+
+/// The attempts at a package, oldest first.
+pub async fn attempts(db: impl PgExecutor<'_>, package: PackageId) -> sqlx::Result<Vec<Attempt>> {
+    sqlx::query_as!(
+        Attempt,
+        r#"SELECT a.id AS "id: AttemptId", a.number, d.name AS drone, a.phase AS "phase: AttemptPhase",
+                  a.outcome AS "outcome: Outcome", a.class AS "class: FailureClass", a.reason, a.excerpt,
+                  a.claimed_at, a.started_at, a.ended_at
+           FROM attempts a JOIN drones d ON d.id = a.drone_id WHERE a.package_id = $1 ORDER BY a.number"#,
+        package.0
+    )
+    .fetch_all(db)
+    .await
+}

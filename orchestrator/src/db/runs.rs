@@ -1,0 +1,158 @@
+//! Runs: begin, plan, move, count.
+
+use super::events::{self, NewEvent};
+use crate::machine::run::{self, Transition};
+use sqlx::{PgConnection, PgExecutor};
+use swarm_protocol::Digest;
+use swarm_protocol::admin::{Counts, Run};
+use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::{EpochId, GenerationNumber, RunId, TargetId};
+use swarm_protocol::state::RunState;
+
+/// Locks the target's open run.
+pub async fn lock_open(tx: &mut PgConnection, target: TargetId) -> sqlx::Result<Option<(RunId, RunState)>> {
+    // The target's row serialises those who begin runs.
+    sqlx::query!("SELECT FROM targets WHERE id = $1 FOR NO KEY UPDATE", target.0).fetch_one(&mut *tx).await?;
+    let row = sqlx::query!(
+        r#"SELECT id AS "id: RunId", state AS "state: RunState" FROM runs
+           WHERE target_id = $1 AND state IN ('resolving', 'building', 'frozen', 'validating', 'promoting')
+           FOR UPDATE"#,
+        target.0
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| (row.id, row.state)))
+}
+
+/// Begins a run.
+pub async fn insert(
+    tx: &mut PgConnection,
+    target: TargetId,
+    epoch: EpochId,
+    predecessor: Option<RunId>,
+) -> sqlx::Result<RunId> {
+    let run = sqlx::query_scalar!(
+        r#"INSERT INTO runs (target_id, epoch_id, predecessor_id) VALUES ($1, $2, $3) RETURNING id AS "id: RunId""#,
+        target.0,
+        epoch.0,
+        predecessor.map(|run| run.0)
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    events::append(tx, NewEvent { kind: "run.started", run: Some(run), ..NewEvent::default() }).await?;
+    Ok(run)
+}
+
+/// Why a run stays where it is.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is none with that id.
+    #[error("there is no such run")]
+    NotFound,
+    /// The machine refuses.
+    #[error("a run that is {0} cannot do that")]
+    State(RunState),
+    /// Postgres failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Applies a transition of the run machine: the only code that writes a run's state.
+pub async fn apply(
+    tx: &mut PgConnection,
+    run: RunId,
+    transition: Transition,
+    reason: Option<&str>,
+) -> Result<RunState, RunError> {
+    let state =
+        sqlx::query_scalar!(r#"SELECT state AS "state: RunState" FROM runs WHERE id = $1 FOR UPDATE"#, run.0)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(RunError::NotFound)?;
+    let after = run::step(state, transition).ok_or(RunError::State(state))?;
+    sqlx::query!(
+        "UPDATE runs SET state = $2, reason = $3, ended_at = CASE WHEN $4 THEN swarm_now() END WHERE id = $1",
+        run.0,
+        after as RunState,
+        reason,
+        after.is_over()
+    )
+    .execute(&mut *tx)
+    .await?;
+    let data = reason.map_or(serde_json::Value::Null, |reason| serde_json::json!({ "reason": reason }));
+    events::append(tx, NewEvent { kind: transition.event(), run: Some(run), data, ..NewEvent::default() })
+        .await?;
+    Ok(after)
+}
+
+/// Locks a run until the transaction ends: no report and no claim passes meanwhile.
+pub async fn lock(tx: &mut PgConnection, run: RunId) -> sqlx::Result<()> {
+    sqlx::query!("SELECT FROM runs WHERE id = $1 FOR UPDATE", run.0).fetch_optional(tx).await?;
+    Ok(())
+}
+
+/// Runs in a state, oldest first.
+pub async fn in_state(db: impl PgExecutor<'_>, state: RunState) -> sqlx::Result<Vec<RunId>> {
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id: RunId" FROM runs WHERE state = $1 ORDER BY id"#,
+        state as RunState
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The newest 100 runs, or the one that is named.
+pub async fn list(db: impl PgExecutor<'_> + Copy, run: Option<RunId>) -> sqlx::Result<Vec<Run>> {
+    let rows = sqlx::query!(
+        r#"SELECT r.id AS "id: RunId", t.name AS "target: TargetName", r.state AS "state: RunState",
+                  e.digest AS "epoch: Digest", g.number AS "generation?: GenerationNumber", r.reason, r.created_at,
+                  r.ended_at
+           FROM runs r JOIN targets t ON t.id = r.target_id JOIN epochs e ON e.id = r.epoch_id
+                LEFT JOIN generations g ON g.run_id = r.id AND g.promoted_at IS NOT NULL
+           WHERE r.id = COALESCE($1, r.id) ORDER BY r.id DESC LIMIT 100"#,
+        run.map(|run| run.0)
+    )
+    .fetch_all(db)
+    .await?;
+    let mut runs = Vec::with_capacity(rows.len());
+    for row in rows {
+        runs.push(Run {
+            id: row.id,
+            target: row.target,
+            state: row.state,
+            epoch: row.epoch,
+            generation: row.generation,
+            reason: row.reason,
+            created_at: row.created_at,
+            ended_at: row.ended_at,
+            counts: counts(db, row.id).await?,
+        });
+    }
+    Ok(runs)
+}
+
+/// A run's packages by state, its attempts by outcome.
+pub async fn counts(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Counts> {
+    sqlx::query_as!(
+        Counts,
+        r#"SELECT count(*) AS "total!",
+                  count(*) FILTER (WHERE p.state = 'needed') AS "needed!",
+                  count(*) FILTER (WHERE p.state = 'needed' AND p.unmet = 0) AS "ready!",
+                  count(*) FILTER (WHERE p.state = 'delegated') AS "delegated!",
+                  count(*) FILTER (WHERE p.state = 'received') AS "received!",
+                  count(*) FILTER (WHERE p.state = 'blocked') AS "blocked!",
+                  count(*) FILTER (WHERE p.state = 'quarantined') AS "quarantined!",
+                  COALESCE(sum(a.attempted), 0)::bigint AS "attempted!",
+                  COALESCE(sum(a.succeeded), 0)::bigint AS "succeeded!",
+                  COALESCE(sum(a.failed), 0)::bigint AS "failed!"
+           FROM packages p LEFT JOIN LATERAL (
+               SELECT count(*) FILTER (WHERE started_at IS NOT NULL) AS attempted,
+                      count(*) FILTER (WHERE outcome = 'received') AS succeeded,
+                      count(*) FILTER (WHERE outcome = 'failed') AS failed
+               FROM attempts WHERE package_id = p.id) a ON true
+           WHERE p.run_id = $1"#,
+        run.0
+    )
+    .fetch_one(db)
+    .await
+}

@@ -1,0 +1,61 @@
+//! Targets and their epochs.
+
+use sqlx::{PgConnection, PgExecutor};
+use swarm_protocol::Digest;
+use swarm_protocol::admin::Target;
+use swarm_protocol::epoch::Epoch;
+use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::{EpochId, GenerationNumber, RunId, TargetId};
+
+/// Creates a target; `false` when it exists already.
+pub async fn insert(db: impl PgExecutor<'_>, name: &TargetName) -> sqlx::Result<bool> {
+    let done = sqlx::query!("INSERT INTO targets (name) VALUES ($1) ON CONFLICT DO NOTHING", name.as_str())
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The id of a target.
+pub async fn id(db: impl PgExecutor<'_>, name: &TargetName) -> sqlx::Result<Option<TargetId>> {
+    sqlx::query_scalar!(r#"SELECT id AS "id: TargetId" FROM targets WHERE name = $1"#, name.as_str())
+        .fetch_optional(db)
+        .await
+}
+
+/// All targets by name, or the one that is named.
+pub async fn list(db: impl PgExecutor<'_>, name: Option<&TargetName>) -> sqlx::Result<Vec<Target>> {
+    sqlx::query_as!(
+        Target,
+        r#"SELECT t.name AS "name: TargetName", g.number AS "current?: GenerationNumber", r.id AS "open_run?: RunId"
+           FROM targets t
+           LEFT JOIN generations g ON g.target_id = t.id AND g.state = 'current'
+           LEFT JOIN runs r ON r.target_id = t.id
+                AND r.state IN ('resolving', 'building', 'frozen', 'validating', 'promoting')
+           WHERE $1::text IS NULL OR t.name = $1
+           ORDER BY t.name"#,
+        name.map(TargetName::as_str)
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The row of an epoch, made when it is new.
+pub async fn epoch(tx: &mut PgConnection, target: TargetId, epoch: &Epoch) -> sqlx::Result<EpochId> {
+    let digest: Digest = epoch.digest();
+    sqlx::query!(
+        "INSERT INTO epochs (target_id, digest, compat, content) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        target.0,
+        digest.to_string(),
+        epoch.compat.digest().to_string(),
+        serde_json::to_value(epoch).unwrap_or_default()
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id: EpochId" FROM epochs WHERE target_id = $1 AND digest = $2"#,
+        target.0,
+        digest.to_string()
+    )
+    .fetch_one(tx)
+    .await
+}

@@ -1,0 +1,105 @@
+//! Bearer tokens and join tokens: random 256-bit secrets, of which only BLAKE3 hashes are stored.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sqlx::{PgConnection, PgExecutor};
+use swarm_protocol::Digest;
+use swarm_protocol::id::DroneId;
+use swarm_protocol::state::Role;
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// What the token may do.
+    pub role: Role,
+    /// For which drone, where the role is that.
+    pub drone: Option<DroneId>,
+}
+
+/// A fresh secret; the prefix tells people, and scanners for leaked secrets, what it is.
+pub fn generate(kind: &str) -> Result<String, getrandom::Error> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)?;
+    Ok(format!("swarm-{kind}-{}", BASE64_URL_SAFE_NO_PAD.encode(secret)))
+}
+
+/// Stores a token.
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    token: &str,
+    role: Role,
+    drone: Option<DroneId>,
+    label: &str,
+) -> sqlx::Result<()> {
+    let hash = Digest::of(token.as_bytes()).to_string();
+    sqlx::query!(
+        "INSERT INTO tokens (hash, role, drone_id, label) VALUES ($1, $2, $3, $4)",
+        hash,
+        role as Role,
+        drone.map(|drone| drone.0),
+        label
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Who holds `token`, if it is known and not revoked.
+pub async fn caller(db: impl PgExecutor<'_>, token: &str) -> sqlx::Result<Option<Caller>> {
+    let hash = Digest::of(token.as_bytes()).to_string();
+    sqlx::query_as!(
+        Caller,
+        r#"SELECT role AS "role: Role", drone_id AS "drone: DroneId" FROM tokens WHERE hash = $1 AND revoked_at IS NULL"#,
+        hash
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Revokes every token of a drone.
+pub async fn revoke_of_drone(tx: &mut PgConnection, drone: DroneId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE tokens SET revoked_at = swarm_now() WHERE drone_id = $1 AND revoked_at IS NULL",
+        drone.0
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Stores a join token that is good for `ttl_seconds`.
+pub async fn insert_join(
+    db: impl PgExecutor<'_>,
+    token: &str,
+    trusted: bool,
+    ttl_seconds: u32,
+) -> sqlx::Result<()> {
+    let hash = Digest::of(token.as_bytes()).to_string();
+    sqlx::query!(
+        "INSERT INTO join_tokens (hash, trusted, expires_at) VALUES ($1, $2, swarm_now() + make_interval(secs => $3))",
+        hash,
+        trusted,
+        f64::from(ttl_seconds)
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// An unused, unexpired join token, locked until the transaction ends.
+pub async fn lock_join(tx: &mut PgConnection, token: &str) -> sqlx::Result<Option<(i64, bool)>> {
+    let hash = Digest::of(token.as_bytes()).to_string();
+    let row = sqlx::query!(
+        "SELECT id, trusted FROM join_tokens
+         WHERE hash = $1 AND used_by IS NULL AND expires_at > swarm_now() FOR UPDATE",
+        hash
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| (row.id, row.trusted)))
+}
+
+/// Marks a join token as used.
+pub async fn use_join(tx: &mut PgConnection, join: i64, drone: DroneId) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE join_tokens SET used_by = $2 WHERE id = $1", join, drone.0).execute(tx).await?;
+    Ok(())
+}

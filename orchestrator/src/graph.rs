@@ -1,0 +1,268 @@
+//! From a plan's typed edges to what the queue needs: waits, positions, ranks. Pure.
+//!
+//! What must be received before X can build is **the runtime closure of X's build-time dependencies**, less X itself:
+//! emerge installs those into the clean root, and they need their own runtime dependencies there (PORTAGE.md 4).
+//! PDEPEND (`runtime_post`) never waits.
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::{Dfs, DfsPostOrder};
+use std::collections::{BTreeSet, HashSet};
+use swarm_protocol::gentoo::Cpv;
+use swarm_protocol::plan::{Edge, Plan};
+use swarm_protocol::state::EdgeKind;
+
+/// What a package is believed to take where nothing is known, in seconds on a drone of speed 1.
+const UNKNOWN_ESTIMATE_SECONDS: f64 = 60.0;
+
+/// A plan, ready for the queue. All vectors are indexed like [`Plan::packages`].
+#[derive(Debug, PartialEq)]
+pub struct Graph {
+    /// What each package waits for.
+    pub waits: Vec<BTreeSet<usize>>,
+    /// Places in an order in which runtime dependencies stand before their dependents, cycles apart.
+    pub positions: Vec<i32>,
+    /// The expected build times.
+    pub estimates: Vec<f64>,
+    /// The expected build time plus the longest chain of them that waits behind.
+    pub ranks: Vec<f64>,
+}
+
+/// Why a plan cannot enter the queue.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing to build.
+    #[error("the plan has no packages")]
+    Empty,
+    /// A cpv stands in it twice.
+    #[error("the plan names {0} twice")]
+    Twice(Cpv),
+    /// An estimate is negative, infinite or no number.
+    #[error("the estimate of {0} is not a number of seconds")]
+    Estimate(Cpv),
+    /// An edge points out of the plan.
+    #[error("edge {0} names package {1}, but the plan has {2} packages")]
+    Edge(usize, u32, usize),
+    /// Packages wait for each other.
+    #[error("these packages wait for each other: {}", list(.0))]
+    Cycle(Vec<Cpv>),
+}
+
+fn list(cpvs: &[Cpv]) -> String {
+    cpvs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Graph {
+    /// Judges and orders `plan`.
+    pub fn of(plan: &Plan) -> Result<Self, PlanError> {
+        check(plan)?;
+        let runtime = subgraph(plan, |kinds| kinds.contains(&EdgeKind::Runtime));
+        let waits = waits(plan, &runtime);
+        let order = build_order(plan, &waits)?;
+        let estimates: Vec<f64> = plan
+            .packages
+            .iter()
+            .map(|package| package.estimate_seconds.unwrap_or(UNKNOWN_ESTIMATE_SECONDS))
+            .collect();
+        let ranks = ranks(&waits, &order, &estimates);
+        Ok(Self { positions: positions(&runtime), waits, estimates, ranks })
+    }
+}
+
+fn check(plan: &Plan) -> Result<(), PlanError> {
+    let count = plan.packages.len();
+    if count == 0 {
+        return Err(PlanError::Empty);
+    }
+    let mut seen = HashSet::new();
+    for package in &plan.packages {
+        if !seen.insert(&package.cpv) {
+            return Err(PlanError::Twice(package.cpv.clone()));
+        }
+        if package.estimate_seconds.is_some_and(|seconds| !seconds.is_finite() || seconds < 0.0) {
+            return Err(PlanError::Estimate(package.cpv.clone()));
+        }
+    }
+    for (index, Edge(dependent, dependency, _)) in plan.edges.iter().enumerate() {
+        if let Some(wrong) = [dependent, dependency].into_iter().find(|&&node| node as usize >= count) {
+            return Err(PlanError::Edge(index, *wrong, count));
+        }
+    }
+    Ok(())
+}
+
+/// The plan's packages with those edges, dependent → dependency, whose kinds satisfy `wanted`.
+fn subgraph(plan: &Plan, wanted: impl Fn(&[EdgeKind]) -> bool) -> DiGraph<(), ()> {
+    let mut graph = DiGraph::with_capacity(plan.packages.len(), plan.edges.len());
+    for _ in &plan.packages {
+        graph.add_node(());
+    }
+    for Edge(dependent, dependency, _) in plan.edges.iter().filter(|edge| wanted(&edge.2)) {
+        graph.add_edge(node(*dependent as usize), node(*dependency as usize), ());
+    }
+    graph
+}
+
+fn node(index: usize) -> NodeIndex {
+    NodeIndex::new(index)
+}
+
+fn waits(plan: &Plan, runtime: &DiGraph<(), ()>) -> Vec<BTreeSet<usize>> {
+    let buildtime = subgraph(plan, |kinds| kinds.contains(&EdgeKind::Buildtime));
+    let mut closure = Dfs::empty(runtime);
+    runtime
+        .node_indices()
+        .map(|package| {
+            let mut waits = BTreeSet::new();
+            closure.reset(runtime);
+            for dependency in buildtime.neighbors(package) {
+                closure.move_to(dependency);
+                while let Some(needed) = closure.next(runtime) {
+                    waits.insert(needed.index());
+                }
+            }
+            waits.remove(&package.index());
+            waits
+        })
+        .collect()
+}
+
+/// An order in which every package stands behind all that it waits for.
+fn build_order(plan: &Plan, waits: &[BTreeSet<usize>]) -> Result<Vec<usize>, PlanError> {
+    let mut graph = DiGraph::<(), ()>::with_capacity(waits.len(), 0);
+    for _ in waits {
+        graph.add_node(());
+    }
+    for (package, waited) in waits.iter().enumerate() {
+        for &dependency in waited {
+            graph.add_edge(node(package), node(dependency), ());
+        }
+    }
+    // Tarjan's algorithm yields components in reverse topological order: dependencies first.
+    tarjan_scc(&graph)
+        .into_iter()
+        .map(|component| {
+            if let [single] = component.as_slice() {
+                Ok(single.index())
+            } else {
+                let mut cycle: Vec<_> =
+                    component.iter().map(|node| plan.packages[node.index()].cpv.clone()).collect();
+                cycle.sort();
+                Err(PlanError::Cycle(cycle))
+            }
+        })
+        .collect()
+}
+
+fn ranks(waits: &[BTreeSet<usize>], order: &[usize], estimates: &[f64]) -> Vec<f64> {
+    let mut ranks = estimates.to_vec();
+    for &package in order.iter().rev() {
+        for &dependency in &waits[package] {
+            ranks[dependency] = ranks[dependency].max(estimates[dependency] + ranks[package]);
+        }
+    }
+    ranks
+}
+
+fn positions(runtime: &DiGraph<(), ()>) -> Vec<i32> {
+    let mut positions = vec![0; runtime.node_count()];
+    let mut walk = DfsPostOrder::empty(runtime);
+    let mut next = 0;
+    for start in runtime.node_indices() {
+        walk.move_to(start);
+        while let Some(package) = walk.next(runtime) {
+            positions[package.index()] = next;
+            next += 1;
+        }
+    }
+    positions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn plan(packages: &[(&str, f64)], edges: serde_json::Value) -> Plan {
+        let packages: Vec<_> = packages
+            .iter()
+            .map(|(cpv, seconds)| json!({"cpv": cpv, "slot": "0", "repository": "r", "estimate_seconds": seconds}))
+            .collect();
+        serde_json::from_value(json!({ "packages": packages, "edges": edges })).unwrap()
+    }
+
+    #[test]
+    fn waits_are_the_runtime_closure_of_buildtime_dependencies() {
+        let plan = plan(
+            &[("a/program-1", 1.0), ("a/tool-1", 2.0), ("a/library-1", 4.0), ("a/plugin-1", 8.0)],
+            json!([
+                [0, 1, ["buildtime"]],
+                [1, 2, ["runtime"]],
+                [1, 3, ["runtime_post"]],
+                [3, 1, ["buildtime"]]
+            ]),
+        );
+        let graph = Graph::of(&plan).unwrap();
+        assert_eq!(graph.waits, [[1, 2].into(), [].into(), [].into(), [1, 2].into()]);
+        assert_eq!(graph.ranks, [1.0, 10.0, 12.0, 8.0]);
+        assert!(graph.positions[2] < graph.positions[1], "the library is installed before the tool");
+    }
+
+    #[test]
+    fn a_build_time_cycle_through_a_runtime_dependency_is_named() {
+        let plan = plan(
+            &[("a/x-1", 1.0), ("a/tool-1", 1.0), ("a/z-1", 1.0)],
+            json!([[0, 1, ["buildtime"]], [1, 0, ["runtime"]], [1, 2, ["buildtime"]], [2, 1, ["buildtime"]]]),
+        );
+        let Err(PlanError::Cycle(cycle)) = Graph::of(&plan) else { panic!("no cycle found") };
+        assert_eq!(list(&cycle), "a/tool-1, a/x-1, a/z-1");
+    }
+
+    #[test]
+    fn a_package_needed_by_its_own_tool_waits_for_the_tool_only() {
+        let plan =
+            plan(&[("a/x-1", 1.0), ("a/tool-1", 1.0)], json!([[0, 1, ["buildtime"]], [1, 0, ["runtime"]]]));
+        assert_eq!(Graph::of(&plan).unwrap().waits, [[1].into(), BTreeSet::new()]);
+    }
+
+    #[test]
+    fn bad_plans_are_refused() {
+        let empty = Plan { packages: vec![], edges: vec![] };
+        assert_eq!(Graph::of(&empty), Err(PlanError::Empty));
+        let twice = plan(&[("a/x-1", 1.0), ("a/x-1", 1.0)], json!([]));
+        assert_eq!(Graph::of(&twice), Err(PlanError::Twice("a/x-1".parse().unwrap())));
+        let outside = plan(&[("a/x-1", 1.0)], json!([[0, 1, ["runtime"]]]));
+        assert_eq!(Graph::of(&outside), Err(PlanError::Edge(0, 1, 1)));
+        let negative = plan(&[("a/x-1", -1.0)], json!([]));
+        assert_eq!(Graph::of(&negative), Err(PlanError::Estimate("a/x-1".parse().unwrap())));
+    }
+
+    proptest! {
+        #[test]
+        fn ranks_fall_along_every_wait(edges in proptest::collection::vec((0..30_u32, 0..30_u32, 0..3_usize), 0..80)) {
+            let names: Vec<_> = (0..30).map(|index| format!("a/p{index}x-1")).collect();
+            let packages: Vec<_> = names.iter().map(|name| (name.as_str(), 1.0)).collect();
+            let mut plan = plan(&packages, json!([]));
+            // Edges only from higher to lower indices: no cycles.
+            plan.edges = edges
+                .into_iter()
+                .filter(|(from, to, _)| from > to)
+                .map(|(from, to, kind)| Edge(from, to, vec![EdgeKind::ALL[kind]]))
+                .collect();
+            let graph = Graph::of(&plan).unwrap();
+            for (package, waits) in graph.waits.iter().enumerate() {
+                for &dependency in waits {
+                    prop_assert!(graph.ranks[dependency] > graph.ranks[package]);
+                }
+            }
+            for Edge(from, to, kinds) in &plan.edges {
+                if kinds[0] == EdgeKind::Buildtime {
+                    prop_assert!(graph.waits[*from as usize].contains(&(*to as usize)));
+                } else if kinds[0] == EdgeKind::Runtime {
+                    prop_assert!(graph.positions[*to as usize] < graph.positions[*from as usize]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The orchestrator: API, queue, scheduler, maintenance.
+
+pub mod api;
+pub mod app;
+pub mod claim;
+pub mod claim_lock;
+pub mod config;
+pub mod db;
+pub mod graph;
+pub mod heartbeat;
+pub mod machine;
+pub mod maintenance;
+pub mod planner;
+pub mod promote;
+pub mod receive;
+pub mod scheduler;
+pub mod server;
+pub mod wake;

@@ -1,0 +1,98 @@
+//! `build-orchestrator`: the brain of Build Swarm.
+
+use anyhow::{Context, Result};
+use build_orchestrator::config::Config;
+use build_orchestrator::{db, server};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use swarm_protocol::state::Role;
+use swarm_protocol::ticket::TicketSigner;
+use tracing_subscriber::EnvFilter;
+
+/// The brain of Build Swarm: API, queue, scheduler, maintenance.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, short, default_value = "/etc/build-swarm/orchestrator.toml", global = true)]
+    config: PathBuf,
+    /// Check the configuration, say what is wrong and where, and end.
+    #[arg(long, global = true)]
+    check_config: bool,
+    /// Write the log as JSON lines.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon (the default).
+    Serve,
+    /// Bring the database to this version's schema.
+    Migrate,
+    /// Make a token by which a person or script may use the API, and print it.
+    Token {
+        /// admin or viewer.
+        #[arg(long, value_parser = role, default_value = "admin")]
+        role: Role,
+        /// Who will use it.
+        #[arg(long, default_value = "made on the orchestrator's machine")]
+        label: String,
+    },
+    /// Print the public key by which the binhost verifies tickets.
+    TicketKey,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    match text {
+        "admin" => Ok(Role::Admin),
+        "viewer" => Ok(Role::Viewer),
+        _ => Err("a token's role is admin or viewer; a drone gets its token by enrolment".to_owned()),
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if arguments.log_json {
+        log.json().init();
+    } else {
+        log.init();
+    }
+    let config = Config::load(&arguments.config)?;
+    if arguments.check_config {
+        println!("{}: the configuration is good", arguments.config.display());
+        return Ok(());
+    }
+    tokio::runtime::Runtime::new()?.block_on(run(&config, arguments.command.unwrap_or(Command::Serve)))
+}
+
+async fn run(config: &Config, command: Command) -> Result<()> {
+    match command {
+        Command::Serve => server::serve(config).await,
+        Command::Migrate => {
+            let pool = db::connect(&config.database.resolve()?, 1)
+                .await
+                .context("cannot connect to the database")?;
+            db::MIGRATIONS.run(&pool).await.context("cannot migrate the database")
+        }
+        Command::Token { role, label } => {
+            let pool = db::connect(&config.database.resolve()?, 1)
+                .await
+                .context("cannot connect to the database")?;
+            let token = db::tokens::generate(role.as_str())
+                .map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+            db::tokens::insert(&pool, &token, role, None, &label).await?;
+            println!("{token}");
+            Ok(())
+        }
+        Command::TicketKey => {
+            let signer = TicketSigner::new(&server::ticket_key(&config.ticket_key_file)?);
+            println!("{}", signer.verifier());
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Silent drones and overdue attempts.
+
+use crate::app::App;
+use crate::db::drones;
+use crate::db::overdue;
+use crate::db::transition::{ApplyError, Note, Subject};
+use crate::machine;
+use crate::machine::package::Transition;
+use tracing::{info, warn};
+
+/// online → offline, for drones that were not heard for the grace time.
+pub(super) async fn notice(app: &App) -> sqlx::Result<()> {
+    for drone in drones::silent(&app.db, app.times.grace_seconds).await? {
+        let mut tx = app.db.begin().await?;
+        if drones::apply(&mut tx, drone, machine::drone::Transition::Silence, 0, None).await? {
+            warn!(drone.id = %drone, "a drone is silent");
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Takes overdue attempts from their drones; each is checked again under its package's lock.
+pub(super) async fn reclaim(app: &App) -> Result<(), ApplyError> {
+    for (attempt, reason) in overdue::list(&app.db, &app.rules).await? {
+        let note = Note { reason: Some(&reason), ..Note::default() };
+        match app.apply(Subject::Attempt(attempt), &Transition::Reclaim, note).await {
+            Ok(_) => info!(%attempt, reason, "an attempt is reclaimed"),
+            Err(ApplyError::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

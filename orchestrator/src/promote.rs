@@ -1,0 +1,132 @@
+//! From a finished queue to a current generation (DESIGN 5.7). Each step writes its intent before it acts, and is
+//! safe to repeat: the maintenance loop calls [`advance`] until the run is over.
+
+use crate::app::App;
+use crate::db::generations::{self, Becoming};
+use crate::db::runs::{self, RunError};
+use crate::machine::run::Transition;
+use swarm_protocol::Code;
+use swarm_protocol::admin::Counts;
+use swarm_protocol::binhost::{Prepare, Promote};
+use swarm_protocol::client::ClientError;
+use swarm_protocol::id::RunId;
+use swarm_protocol::state::RunState;
+use tracing::{info, warn};
+
+/// Takes every open run as far as it can go now.
+pub async fn advance(app: &App) -> Result<(), RunError> {
+    for run in runs::in_state(&app.db, RunState::Building).await? {
+        settle(app, run).await?;
+    }
+    for run in runs::in_state(&app.db, RunState::Validating).await? {
+        prepare(app, run).await?;
+    }
+    for run in runs::in_state(&app.db, RunState::Promoting).await? {
+        switch(app, run).await?;
+    }
+    Ok(())
+}
+
+/// A run in *building* in which nothing is live or buildable is validated, or frozen when something is missing.
+async fn settle(app: &App, run: RunId) -> Result<(), RunError> {
+    let counts = runs::counts(&app.db, run).await?;
+    if counts.delegated > 0 || counts.needed > 0 {
+        return Ok(());
+    }
+    let mut tx = app.db.begin().await?;
+    // What was counted without the lock only spared it; count again under it.
+    runs::lock(&mut tx, run).await?;
+    let counts = runs::counts(&mut *tx, run).await?;
+    let outcome = match verdict(&counts) {
+        Verdict::Wait => Ok(()),
+        Verdict::Validate => generations::freeze(&mut tx, run).await,
+        Verdict::Freeze(reason) => {
+            warn!(%run, reason, "a run is frozen");
+            runs::apply(&mut tx, run, Transition::Freeze, Some(&reason)).await.map(drop)
+        }
+    };
+    match outcome {
+        Ok(()) => Ok(tx.commit().await?),
+        // Another orchestrator, or a person, was faster.
+        Err(RunError::State(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+enum Verdict {
+    Wait,
+    Validate,
+    Freeze(String),
+}
+
+fn verdict(counts: &Counts) -> Verdict {
+    if counts.delegated > 0 || counts.needed > 0 {
+        Verdict::Wait
+    } else if counts.received == counts.total {
+        Verdict::Validate
+    } else {
+        let Counts { quarantined, blocked, .. } = counts;
+        Verdict::Freeze(format!(
+            "{quarantined} quarantined, {blocked} blocked behind them, nothing left to build"
+        ))
+    }
+}
+
+async fn prepare(app: &App, run: RunId) -> Result<(), RunError> {
+    let Some(becoming) = generations::becoming(&app.db, run).await? else { return Ok(()) };
+    let binhost = app.binhost().await?;
+    let request = Prepare { artifacts: becoming.artifacts.clone() };
+    match binhost.prepare(&becoming.target, becoming.number, &request).await {
+        Ok(_) => {
+            let mut tx = app.db.begin().await?;
+            match generations::prepared(&mut tx, run, becoming.id).await {
+                Ok(()) => Ok(tx.commit().await?),
+                Err(RunError::State(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => refused_or_later(app, run, &becoming, &error).await,
+    }
+}
+
+async fn switch(app: &App, run: RunId) -> Result<(), RunError> {
+    let Some(becoming) = generations::becoming(&app.db, run).await? else { return Ok(()) };
+    let binhost = app.binhost().await?;
+    let request = Promote { number: becoming.number, expect: becoming.expects };
+    match binhost.promote(&becoming.target, &request).await {
+        Ok(_) => {
+            let mut tx = app.db.begin().await?;
+            match generations::promoted(&mut tx, run, &becoming).await {
+                Ok(()) => {
+                    tx.commit().await?;
+                    info!(%run, target.name = %becoming.target, generation = %becoming.number, "a generation is current");
+                    Ok(())
+                }
+                Err(RunError::State(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => refused_or_later(app, run, &becoming, &error).await,
+    }
+}
+
+/// A refusal fails the run; anything else is tried again at the next turn.
+async fn refused_or_later(
+    app: &App,
+    run: RunId,
+    becoming: &Becoming,
+    error: &ClientError,
+) -> Result<(), RunError> {
+    let refusals = [Code::NotCurrent, Code::Conflict, Code::NotFound, Code::InvalidValue, Code::PathUsed];
+    if !error.code().is_some_and(|code| refusals.contains(&code)) {
+        warn!(%run, %error, "the binhost cannot be asked at the moment");
+        return Ok(());
+    }
+    warn!(%run, %error, "the binhost refused a generation");
+    let mut tx = app.db.begin().await?;
+    match generations::refused(&mut tx, run, becoming.id, &error.to_string()).await {
+        Ok(()) => Ok(tx.commit().await?),
+        Err(RunError::State(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,145 @@
+//! The daemon: its parts, its named tasks, its polite end (law 14).
+
+use crate::api;
+use crate::app::App;
+use crate::config::Config;
+use crate::{db, heartbeat, maintenance};
+use anyhow::{Context, Result};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use std::path::Path;
+use std::time::Duration;
+use swarm_protocol::ticket::TicketSigner;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How long requests in progress may take after the stop signal.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Serves until a signal, or until a task fails.
+pub async fn serve(config: &Config) -> Result<()> {
+    let database = db::connect(&config.database.resolve()?, config.database.connections)
+        .await
+        .context("cannot connect to the database")?;
+    db::MIGRATIONS.run(&database).await.context("cannot migrate the database")?;
+    db::logs::rotate(&database, config.times.log_retention_days).await?;
+    let (client, connection) = redis(config)?;
+    let signer = TicketSigner::new(&ticket_key(&config.ticket_key_file)?);
+    let stop = CancellationToken::new();
+    let app = App::new(config, database, connection, signer, stop.clone());
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    info!(address = %listener.local_addr()?, "the orchestrator is listening");
+
+    let mut tasks = JoinSet::new();
+    let shared = app.clone();
+    tasks.spawn(async move {
+        ("heartbeats", {
+            let _: () = heartbeat::write_batches(&shared).await;
+            Ok::<_, anyhow::Error>(())
+        })
+    });
+    let shared = app.clone();
+    tasks.spawn(async move {
+        ("maintenance", {
+            let _: () = maintenance::run(&shared).await;
+            Ok(())
+        })
+    });
+    if let Some(client) = client {
+        let (shared, stop) = (app.clone(), stop.clone());
+        tasks.spawn(async move {
+            ("wake-ups", {
+                let _: () = shared.wake.listen(client, stop).await;
+                Ok(())
+            })
+        });
+    }
+    let router = api::router(app.clone());
+    let drained = stop.clone();
+    tasks.spawn(async move {
+        // Small answers must not wait for the peer's acknowledgement.
+        let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                warn!(%error, "TCP_NODELAY cannot be set");
+            }
+        });
+        let served = axum::serve(listener, router).with_graceful_shutdown(drained.cancelled_owned()).await;
+        ("api", served.map_err(anyhow::Error::from))
+    });
+    supervise(tasks, &stop).await
+}
+
+/// Waits for a signal or for the first task to end, then ends all of them in order.
+async fn supervise(mut tasks: JoinSet<(&'static str, Result<()>)>, stop: &CancellationToken) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut outcome = Ok(());
+    tokio::select! {
+        _ = terminate.recv() => info!("told to stop"),
+        _ = interrupt.recv() => info!("told to stop"),
+        Some(ended) = tasks.join_next() => {
+            let (name, ended) = ended.context("a task panicked")?;
+            outcome = Err(ended.err().unwrap_or_else(|| anyhow::anyhow!("the task {name} ended")));
+        }
+    }
+    stop.cancel();
+    let drained = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Ok((name, Err(error))) = ended {
+                warn!(task = name, %error, "a task failed while stopping");
+            }
+        }
+    };
+    tokio::select! {
+        () = drained => info!("stopped"),
+        () = tokio::time::sleep(DRAIN) => warn!("requests took too long; stopping without them"),
+        _ = terminate.recv() => warn!("told to stop again: stopping now"),
+        _ = interrupt.recv() => warn!("told to stop again: stopping now"),
+    }
+    outcome
+}
+
+/// A Redis that does not answer at the start is tried again in the background: it only helps.
+fn redis(config: &Config) -> Result<(Option<redis::Client>, Option<ConnectionManager>)> {
+    let Some(redis) = &config.redis else { return Ok((None, None)) };
+    let client = redis::Client::open(redis.url.as_str()).context("redis.url")?;
+    let options = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(Duration::from_millis(500)))
+        .set_response_timeout(Some(Duration::from_millis(500)));
+    let manager = ConnectionManager::new_lazy_with_config(client.clone(), options).context("redis.url")?;
+    Ok((Some(client), Some(manager)))
+}
+
+/// The key that signs tickets, made on first use.
+pub fn ticket_key(file: &Path) -> Result<[u8; TicketSigner::SECRET_LENGTH]> {
+    use std::io::{ErrorKind, Write};
+    use std::os::unix::fs::OpenOptionsExt;
+    match std::fs::read(file) {
+        Ok(key) => {
+            key.try_into().map_err(|_| anyhow::anyhow!("{} does not hold a ticket key", file.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let key =
+                TicketSigner::generate_secret().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+            // Whole or not at all: a half-written key would lock the binhost out.
+            let temporary = file.with_extension("new");
+            let mut open = std::fs::OpenOptions::new();
+            let mut opened = open
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)
+                .with_context(|| format!("cannot write {}", temporary.display()))?;
+            opened.write_all(&key)?;
+            opened.sync_all()?;
+            std::fs::rename(&temporary, file)?;
+            Ok(key)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+    }
+}
