@@ -1,0 +1,38 @@
+# Build Swarm. Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does all of its
+# set-up on a fresh Debian 12 with git, build-essential, curl, a Rust toolchain, and root.
+
+.PHONY: demo test setup build lint sqlx sqlx-check fmt help
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+
+help:   ## Say what there is.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+demo: setup build   ## Build real packages on a drone and install them on a workstation.
+	tests/with-services tests/demo
+
+test: setup lint build sqlx-check   ## Everything: lints, unit tests, end-to-end tests on real Portage.
+	tests/with-services $(CARGO) test --workspace --no-fail-fast -- --test-threads=4
+
+setup:   ## Install what the tests and the demo need; idempotent.
+	tests/setup-host
+	tests/gentoo-box/setup
+
+build:   ## Build all binaries.
+	$(CARGO) build --workspace
+
+lint:   ## Format, clippy (warnings are errors), bans, licences, sources, shell scripts.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) deny check bans licenses sources
+	shellcheck -x tests/with-services tests/setup-host tests/demo tests/check-queries .ci/run
+
+sqlx:   ## Renew .sqlx/ from the migrations and the queries.
+	tests/with-services tests/check-queries --renew
+
+sqlx-check:   ## Check that .sqlx/ is what the migrations and the queries give.
+	tests/with-services tests/check-queries
+
+fmt:   ## Format.
+	$(CARGO) fmt --all

@@ -1,0 +1,116 @@
+//! What must be true of every event log, whatever happened to the swarm: read from the log alone, then compared with
+//! the tables. Chaos tests end with it.
+
+use sqlx::PgPool;
+use std::collections::BTreeMap;
+use swarm_protocol::admin::Event;
+use swarm_protocol::client::AdminClient;
+use swarm_protocol::id::{AttemptId, DroneId, PackageId};
+
+/// What the log says of one package.
+#[derive(Debug, Default)]
+struct History {
+    live: Option<AttemptId>,
+    owners: BTreeMap<AttemptId, DroneId>,
+    received: Vec<AttemptId>,
+}
+
+/// Reads the whole event log and fails the test on the first contradiction. Returns the events.
+pub async fn check(admin: &AdminClient, database: &PgPool) -> Vec<Event> {
+    let mut events = read(admin).await;
+    // The cursor orders by transaction; what happened to one package is ordered by id, for its lock is held meanwhile.
+    events.sort_by_key(|event| event.id);
+    let mut packages: BTreeMap<PackageId, History> = BTreeMap::new();
+    for event in &events {
+        if let Some(package) = event.package {
+            replay(packages.entry(package).or_default(), event);
+        }
+    }
+    for (package, history) in &packages {
+        assert!(history.received.len() <= 1, "package {package} was received twice: {history:?}");
+    }
+    agrees(database, &packages).await;
+    events
+}
+
+/// The whole event log.
+pub async fn read(admin: &AdminClient) -> Vec<Event> {
+    let (mut events, mut cursor) = (Vec::new(), "0".to_owned());
+    loop {
+        let page = admin.events(&cursor).await.unwrap();
+        if page.events.is_empty() {
+            return events;
+        }
+        events.extend(page.events);
+        cursor = page.cursor;
+    }
+}
+
+fn replay(history: &mut History, event: &Event) {
+    let attempt = event.attempt;
+    let is_live = || assert_eq!(history.live, attempt, "not the live attempt: {event:?}");
+    match event.kind.as_str() {
+        "package.claimed" | "package.regained" => {
+            assert_eq!(history.live, None, "claimed while claimed: {event:?}");
+            assert!(history.received.is_empty(), "claimed after it was received: {event:?}");
+            history.live = attempt;
+            history.owners.insert(attempt.unwrap(), event.drone.unwrap());
+        }
+        "package.stolen" => {
+            assert!(history.live.is_some(), "nothing to steal: {event:?}");
+            history.live = attempt;
+            history.owners.insert(attempt.unwrap(), event.drone.unwrap());
+        }
+        "package.started" | "package.completed" => is_live(),
+        "package.received" => {
+            is_live();
+            history.live = None;
+            history.received.extend(attempt);
+        }
+        "package.failed"
+        | "package.reclaimed"
+        | "package.lost"
+        | "package.handed_back"
+        | "package.cancelled"
+        | "package.quarantined" => {
+            is_live();
+            history.live = None;
+        }
+        "package.released" | "package.blocked" | "package.unblocked" => {
+            assert_eq!(history.live, None, "{event:?}");
+        }
+        other => panic!("the checker does not know {other}"),
+    }
+    if let (Some(attempt), Some(drone)) = (attempt, event.drone) {
+        assert_eq!(history.owners.get(&attempt), Some(&drone), "another drone's attempt: {event:?}");
+    }
+}
+
+/// The tables say what the log says, and the counters are what a count gives.
+async fn agrees(database: &PgPool, packages: &BTreeMap<PackageId, History>) {
+    let rows: Vec<(i64, String, Option<i64>)> = sqlx::query_as(
+        "SELECT p.id, p.state::text, (SELECT a.id FROM attempts a WHERE a.package_id = p.id AND a.phase <> 'ended')
+         FROM packages p",
+    )
+    .fetch_all(database)
+    .await
+    .unwrap();
+    let untouched = History::default();
+    for (id, state, live) in rows {
+        let history = packages.get(&PackageId(id)).unwrap_or(&untouched);
+        assert_eq!(history.live.map(|attempt| attempt.0), live, "package {id}: the live attempt");
+        assert_eq!(state == "delegated", live.is_some(), "package {id} is {state}");
+        assert_eq!(state == "received", !history.received.is_empty(), "package {id} is {state}");
+    }
+    let (wrong,): (i64,) = sqlx::query_as(
+        "SELECT count(*) FROM packages p WHERE
+             p.unmet <> (SELECT count(*) FROM waits w JOIN packages d ON d.id = w.on_package_id
+                         WHERE w.package_id = p.id AND d.state <> 'received')
+             OR p.stuck <> (SELECT count(*) FROM waits w JOIN packages d ON d.id = w.on_package_id
+                            WHERE w.package_id = p.id AND d.state IN ('blocked', 'quarantined'))",
+    )
+    .fetch_one(database)
+    .await
+    .unwrap();
+    assert_eq!(wrong, 0, "packages whose counters are wrong");
+}

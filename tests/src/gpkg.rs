@@ -1,0 +1,73 @@
+//! Small binary packages for scripted drones: a GPKG (GLEP 78) with true metadata, digests and an empty image.
+
+use blake2::Blake2b512;
+use sha2::{Digest as _, Sha512};
+use std::fmt::Write;
+use swarm_protocol::drone::Claim;
+
+/// The bytes of a package that is what `claim` asked for.
+#[must_use]
+pub fn package(claim: &Claim) -> Vec<u8> {
+    let flags: Vec<_> = claim.use_flags.iter().map(ToString::to_string).collect();
+    package_with(claim, &[("USE", &flags.join(" ")), ("IUSE", &flags.join(" "))])
+}
+
+/// The same with other metadata: what a drone that is out of step would build.
+#[must_use]
+pub fn package_with(claim: &Claim, other: &[(&str, &str)]) -> Vec<u8> {
+    let (pf, build_id) = (claim.cpv.pf(), claim.build_id.to_string());
+    let mut metadata: Vec<(&str, &str)> = vec![
+        ("CATEGORY", claim.cpv.category()),
+        ("PF", &pf),
+        ("SLOT", claim.slot.as_str()),
+        ("repository", claim.repository.as_str()),
+        ("BUILD_ID", &build_id),
+        ("CHOST", "x86_64-pc-linux-gnu"),
+        ("EAPI", "8"),
+        ("BUILD_TIME", "1700000000"),
+        ("KEYWORDS", "amd64"),
+        ("DEFINED_PHASES", "compile"),
+    ];
+    metadata.retain(|(key, _)| other.iter().all(|(replaced, _)| replaced != key));
+    metadata.extend(other);
+    let root = format!("{pf}-{build_id}");
+    let files: Vec<_> =
+        metadata.iter().map(|(key, value)| (format!("metadata/{key}"), format!("{value}\n"))).collect();
+    let metadata = compressed(&files);
+    let image = compressed(&[("image/opt/empty".to_owned(), String::new())]);
+    let mut manifest = String::new();
+    for (name, bytes) in [("metadata.tar.zst", &metadata), ("image.tar.zst", &image)] {
+        let (blake2b, sha512) = (hex(&Blake2b512::digest(bytes)), hex(&Sha512::digest(bytes)));
+        writeln!(manifest, "DATA {name} {} BLAKE2B {blake2b} SHA512 {sha512}", bytes.len()).unwrap();
+    }
+    tar(&[
+        (format!("{root}/gpkg-1"), b"swarm-tests\n".as_slice()),
+        (format!("{root}/metadata.tar.zst"), &metadata),
+        (format!("{root}/image.tar.zst"), &image),
+        (format!("{root}/Manifest"), manifest.as_bytes()),
+    ])
+}
+
+fn compressed(files: &[(String, String)]) -> Vec<u8> {
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.clone(), text.as_bytes())).collect();
+    zstd::encode_all(tar(&files).as_slice(), 1).unwrap()
+}
+
+fn tar(files: &[(String, &[u8])]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(1_700_000_000);
+        archive.append_data(&mut header, name, *bytes).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}

@@ -1,0 +1,30 @@
+//! The harness of the end-to-end tests: real binaries, real Postgres, real Redis, real Portage.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`database`] | a database of its own for each test |
+//! | [`process`] | a child process that ends with the test |
+//! | [`swarm`] | an orchestrator, a binhost and a Redis, with clients |
+//! | [`drone`] | a scripted drone that speaks the real protocol |
+//! | [`gpkg`] | binary packages for scripted drones |
+//! | [`plans`] | plans and epochs |
+//! | [`machines`] | machines in which real Portage runs: boxes |
+//! | [`checker`] | what must be true of every event log |
+//! | [`wait`] | waiting for a condition, with a bound |
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness panics where a test would: that is how it fails"
+)]
+
+pub mod checker;
+pub mod database;
+pub mod drone;
+pub mod gpkg;
+pub mod machines;
+pub mod plans;
+pub mod process;
+pub mod swarm;
+pub mod wait;

@@ -1,0 +1,199 @@
+//! Machines in which real Portage runs: boxes (`tests/gentoo-box`), drones in them, and a workstation.
+
+use crate::process::{Process, binary};
+use crate::swarm::{Settings, Swarm, target};
+use crate::wait;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use swarm_protocol::epoch::Epoch;
+use swarm_protocol::plan::Plan;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// The address of the host on the boxes' network.
+const HOST: [u8; 4] = [10, 88, 0, 1];
+
+fn boxes(arguments: &[&str]) -> Output {
+    let command = Path::new(env!("CARGO_MANIFEST_DIR")).join("gentoo-box/box");
+    Command::new(command).args(arguments).output().unwrap()
+}
+
+fn boxes_ok(arguments: &[&str]) -> String {
+    let output = boxes(arguments);
+    assert!(output.status.success(), "box {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A running box, taken down at the end.
+pub struct Machine {
+    name: String,
+}
+
+impl Machine {
+    /// Starts a machine with the root `base` (a compiler) or `workstation` (none).
+    #[must_use]
+    pub fn up(kind: &str, root: &str, binds: &[String]) -> Self {
+        let name = format!("{kind}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut arguments = vec!["up", &name, "--root", root];
+        for bind in binds {
+            arguments.extend(["--bind", bind]);
+        }
+        boxes_ok(&arguments);
+        Self { name }
+    }
+
+    /// Runs a command in it.
+    #[must_use]
+    pub fn run(&self, command: &[&str]) -> Output {
+        boxes(&[&["exec", &self.name, "--"], command].concat())
+    }
+
+    /// Runs a command that must succeed, and returns what it printed.
+    #[must_use]
+    pub fn ok(&self, command: &[&str]) -> String {
+        let output = self.run(command);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {}\n{text}\n{error}", output.status);
+        text
+    }
+
+    /// Starts a command in it; the process ends with the machine, or with the test.
+    #[must_use]
+    pub fn spawn(&self, command: &[&str], log: &Path) -> Process {
+        let mut outer = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("gentoo-box/box"));
+        outer.args(["exec", &self.name, "--"]).args(command);
+        Process::start(&mut outer, log)
+    }
+
+    /// Its files, as the host sees them.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        boxes_ok(&["root", &self.name]).into()
+    }
+
+    /// Pulls its network cable.
+    pub fn cut(&self) {
+        boxes_ok(&["cut", &self.name]);
+    }
+
+    /// Plugs it in again.
+    pub fn join(&self) {
+        boxes_ok(&["join", &self.name]);
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        boxes(&["down", &self.name]);
+    }
+}
+
+/// A swarm whose daemons the boxes can reach.
+pub async fn reachable_swarm(settings: Settings) -> Swarm {
+    boxes_ok(&["net", "up"]);
+    Swarm::start_with(Settings { address: HOST.into(), ..settings }).await
+}
+
+/// A real drone on a machine of its own.
+pub struct DroneMachine {
+    /// The machine.
+    pub machine: Machine,
+    /// The daemon, while it runs.
+    pub daemon: Option<Process>,
+    /// Its name.
+    pub name: String,
+    /// Where it prints.
+    pub log: PathBuf,
+}
+
+impl DroneMachine {
+    /// A machine with an enrolled drone that runs. `gate` is the directory by which the test holds `swarm-test/slow`.
+    pub async fn start(swarm: &Swarm, name: &str, gate: &Path) -> Self {
+        let files = swarm.path().join(name);
+        fs::create_dir(&files).unwrap();
+        fs::write(files.join("join-token"), swarm.join_token().await).unwrap();
+        let config = format!(
+            r#"
+name = "{name}"
+orchestrator_url = "{}"
+token_file = "/etc/build-swarm/token"
+base_root = "/var/lib/swarm-base"
+machine_id_file = "/etc/machine-id"
+shutdown_patience_seconds = 30
+
+[[bind]]
+source = "/var/db/repos/swarm-box"
+target = "/var/db/repos/swarm-box"
+
+[[bind]]
+source = "/var/cache/swarm-mirror"
+target = "/var/cache/swarm-mirror"
+
+[[bind]]
+source = "/var/cache/swarm-gate"
+target = "/var/cache/swarm-gate"
+"#,
+            swarm.url()
+        );
+        fs::write(files.join("drone.toml"), config).unwrap();
+        let programs = binary("build-drone");
+        let binds = [
+            format!("{}:/etc/build-swarm", files.display()),
+            format!("{}:/var/cache/swarm-gate:ro", gate.display()),
+            format!("{}:/opt/build-swarm:ro", programs.parent().unwrap().display()),
+        ];
+        let machine = Machine::up(name, "base", &binds);
+        let enrol = ["/opt/build-swarm/build-drone", "enrol", "--config", "/etc/build-swarm/drone.toml"];
+        let _ = machine.ok(&[&enrol[..], &["--join-token-file", "/etc/build-swarm/join-token"]].concat());
+        let log = swarm.path().join(format!("{name}.log"));
+        let mut drone = Self { machine, daemon: None, name: name.to_owned(), log };
+        drone.start_daemon();
+        wait::until(30, "the drone to be online", async || {
+            let drones = swarm.admin.drones().await.ok()?;
+            let drone = drones.into_iter().find(|drone| drone.name == name)?;
+            (drone.state == swarm_protocol::state::DroneState::Online).then_some(())
+        })
+        .await;
+        drone
+    }
+
+    /// Starts the daemon.
+    pub fn start_daemon(&mut self) {
+        let run = ["/opt/build-swarm/build-drone", "run", "--config", "/etc/build-swarm/drone.toml"];
+        self.daemon = Some(self.machine.spawn(&run, &self.log));
+    }
+
+    /// The epoch of its base root.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        let epoch =
+            ["/opt/build-swarm/build-drone", "epoch", "--config", "/etc/build-swarm/drone.toml", "--json"];
+        let answer: serde_json::Value = serde_json::from_str(&self.machine.ok(&epoch)).unwrap();
+        serde_json::from_value(answer["epoch"].clone()).unwrap()
+    }
+}
+
+/// A workstation that installs from the swarm's binhost and has no compiler.
+#[must_use]
+pub fn workstation(swarm: &Swarm, world: &str) -> Machine {
+    let machine = Machine::up("workstation", "workstation", &[]);
+    let root = machine.root();
+    // Portage keys its index cache by host and path: the binhost's path names the target, the port is no part of it.
+    let repos = format!(
+        "[swarm]\nsync-uri = {}/binhost/{}\npriority = 10\nverify-signature = false\n",
+        swarm.binhost_url(),
+        target()
+    );
+    fs::write(root.join("etc/portage/binrepos.conf"), repos).unwrap();
+    fs::write(root.join("var/lib/portage/world"), world).unwrap();
+    machine
+}
+
+/// A plan of the demonstration's packages.
+#[must_use]
+pub fn demo_plan() -> Plan {
+    serde_json::from_str(include_str!("../gentoo-box/plan.json")).unwrap()
+}
