@@ -93,7 +93,9 @@ CREATE TABLE sessions (
     cores        integer NOT NULL CHECK (cores > 0),
     memory_bytes bigint NOT NULL CHECK (memory_bytes > 0),
     started_at   timestamptz NOT NULL DEFAULT swarm_now(),
-    ended_at     timestamptz
+    ended_at     timestamptz,
+    -- When it was first heard after it had been replaced: two processes speak for one drone (law 6).
+    contested_at timestamptz
 );
 -- One session per drone speaks for it (law 6).
 CREATE UNIQUE INDEX sessions_one_open ON sessions (drone_id) WHERE ended_at IS NULL;

@@ -11,7 +11,7 @@ use crate::wake::Wake;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use swarm_protocol::client::BinhostClient;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, PackageId, RunId};
@@ -42,8 +42,32 @@ pub struct App {
     pub binhost_url: String,
     /// Where drones reach it.
     pub drone_binhost_url: String,
+    /// When the maintenance loop turned last.
+    pub turned: Turned,
     /// Ends when the process is told to stop: long-polls answer, loops return.
     pub stop: CancellationToken,
+}
+
+/// The last turn of a loop, for those who watch whether it still turns.
+pub struct Turned(std::sync::Mutex<Instant>);
+
+impl Default for Turned {
+    fn default() -> Self {
+        Self(std::sync::Mutex::new(Instant::now()))
+    }
+}
+
+impl Turned {
+    /// The loop turns now.
+    pub fn now(&self) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long ago it turned.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).elapsed()
+    }
 }
 
 /// How long a control ticket is good: one call.
@@ -77,6 +101,7 @@ impl App {
             binhost_url: config.binhost.url.clone(),
             drone_binhost_url: config.binhost.drone_url.clone().unwrap_or_else(|| config.binhost.url.clone()),
             limits: config.limits,
+            turned: Turned::default(),
             db,
             signer,
             times,

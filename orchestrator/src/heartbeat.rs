@@ -92,6 +92,7 @@ pub async fn serve(app: &App, drone: DroneId, beat: Heartbeat) -> Result<Heartbe
     app.heartbeats.sender.send(((drone, beat.clone()), sender)).await.map_err(|_| unavailable())?;
     let written = receiver.await.map_err(|_| unavailable())?.map_err(|_| unavailable())?;
     if !written.current {
+        contest(app, drone, beat.session).await?;
         return Err(ApiError::new(Code::StaleSession, "this session is not the drone's current one"));
     }
     hear(app, drone).await?;
@@ -111,6 +112,17 @@ pub async fn serve(app: &App, drone: DroneId, beat: Heartbeat) -> Result<Heartbe
         }
     }
     Ok(answer)
+}
+
+/// A session that was replaced and still speaks is an alarm: somebody runs the drone twice, or copied its token.
+async fn contest(app: &App, drone: DroneId, session: SessionId) -> sqlx::Result<()> {
+    let mut tx = app.db.begin().await?;
+    let first = db::sessions::contest(&mut tx, drone, session).await?;
+    tx.commit().await?;
+    if first {
+        warn!(drone.id = %drone, %session, "two processes speak for one drone");
+    }
+    Ok(())
 }
 
 /// offline → online.

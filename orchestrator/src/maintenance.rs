@@ -33,6 +33,7 @@ pub async fn run(app: &App) {
             // Whatever was wrong, silence is judged anew from here.
             office = None;
         }
+        app.turned.now();
         // Whatever may have finished a run wakes us; the rest comes with the clock.
         let due = tokio::time::Instant::now() + period;
         while tokio::time::Instant::now() < due {

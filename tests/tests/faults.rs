@@ -83,6 +83,15 @@ async fn a_new_session_returns_the_formers_work_at_once() {
     let again = reborn.claim(5).await.expect("the package is there again");
     assert_eq!((again.package, again.number), (claim.package, 2));
     assert_eq!(drone.start(&claim).await.unwrap_err().code(), Some(Code::StaleReport));
+    // The former process still speaks: that is an alarm, once.
+    for _ in 0..2 {
+        assert_eq!(drone.beat(&[&claim]).await.unwrap_err().code(), Some(Code::StaleSession));
+    }
+    let events = checker::read(&swarm.admin).await;
+    assert_eq!(events.iter().filter(|event| event.kind == "drone.two_sessions").count(), 1);
+    let ready: serde_json::Value =
+        reqwest::get(format!("{}/readyz", swarm.url())).await.unwrap().json().await.unwrap();
+    assert!(ready["degraded"].to_string().contains("two processes speak for the drone one"), "{ready}");
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 

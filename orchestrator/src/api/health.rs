@@ -5,7 +5,11 @@ use super::error::ApiError;
 use crate::db;
 use axum::extract::State;
 use serde::Serialize;
+use std::time::Duration;
 use swarm_protocol::Code;
+
+/// A maintenance loop that has missed this many turns is stuck.
+const MISSED_TURNS: Duration = Duration::from_secs(3);
 
 /// What `/readyz` says.
 #[derive(Debug, Serialize)]
@@ -30,6 +34,12 @@ pub async fn ready(State(app): State<Shared>) -> Result<axum::Json<Ready>, ApiEr
     let mut degraded = Vec::new();
     if !app.wake.redis_answers().await {
         degraded.push("Redis does not answer: drones are woken by looking every few seconds".to_owned());
+    }
+    for drone in db::sessions::contested(&app.db).await? {
+        degraded.push(format!("two processes speak for the drone {drone}"));
+    }
+    if app.turned.elapsed() > MISSED_TURNS * app.times.maintenance_seconds {
+        degraded.push("the maintenance loop does not turn".to_owned());
     }
     let status = if degraded.is_empty() { "ready" } else { "degraded" };
     Ok(axum::Json(Ready { status, degraded }))

@@ -80,3 +80,36 @@ pub async fn is_open(db: impl PgExecutor<'_>, drone: DroneId, session: SessionId
     .fetch_one(db)
     .await
 }
+
+/// Notes that a replaced session is still heard: two processes speak for one drone. `true` at the first time.
+pub async fn contest(tx: &mut PgConnection, drone: DroneId, session: SessionId) -> sqlx::Result<bool> {
+    let contested = sqlx::query!(
+        "UPDATE sessions SET contested_at = swarm_now()
+         WHERE id = $1 AND drone_id = $2 AND contested_at IS NULL
+           AND EXISTS (SELECT FROM sessions newer WHERE newer.drone_id = $2 AND newer.id > $1)",
+        session.0,
+        drone.0
+    )
+    .execute(&mut *tx)
+    .await?;
+    if contested.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let data = serde_json::json!({ "session": session });
+    events::append(
+        tx,
+        NewEvent { kind: "drone.two_sessions", drone: Some(drone), data, ..NewEvent::default() },
+    )
+    .await?;
+    Ok(true)
+}
+
+/// Drones of which two sessions were heard within the last hour.
+pub async fn contested(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT d.name FROM sessions s JOIN drones d ON d.id = s.drone_id
+         WHERE s.contested_at > swarm_now() - interval '1 hour' ORDER BY d.name"
+    )
+    .fetch_all(db)
+    .await
+}

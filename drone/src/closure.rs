@@ -1,0 +1,179 @@
+//! Brings what a build needs in its root: a PKGDIR that holds exactly the claim's closure, index included.
+//!
+//! Portage could fetch dependencies from the run's staging view itself. It is not asked to: with an index that lists
+//! exactly the closure (see [`crate::index`]) it can install nothing else by accident, a binhost that is away cannot make
+//! it compile dependencies silently, build roots need no network for them, and the ticket never enters a build root.
+//! PORTAGE.md 3 calls this best.
+
+use crate::cache::Cache;
+use crate::failure::Failure;
+use crate::index;
+use crate::link::{CALL_LIMIT, CallError, Link, backoff, within};
+use crate::live::{Identity, Live};
+use crate::log::BuildLog;
+use crate::stop::Stop;
+use std::path::{Component, Path};
+use std::time::Duration;
+use swarm_protocol::Digest;
+use swarm_protocol::client::{BinhostClient, ClientError};
+use swarm_protocol::drone::Dependency;
+use swarm_protocol::state::FailureClass;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+/// How often a file is asked for in vain before the attempt fails.
+const TRIES: usize = 12;
+/// How long a download may deliver nothing.
+const STALL: Duration = Duration::from_mins(1);
+
+/// Why a file was not brought.
+#[derive(Debug, thiserror::Error)]
+enum Unbrought {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the binhost sent other bytes than the claim names")]
+    OtherBytes,
+    #[error("cannot be written: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// Fills `pkgdir` with the closure of `live`'s claim.
+pub async fn collect(
+    link: &Link,
+    live: &Live,
+    cache: &Cache,
+    pkgdir: &Path,
+    log: &BuildLog,
+) -> Result<(), Stop> {
+    let closure = live.identity().claim.closure.clone();
+    if closure.is_empty() {
+        return Ok(());
+    }
+    for dependency in &closure {
+        if !is_below(&dependency.path) {
+            let reason = format!("the claim's path {:?} leads out of PKGDIR", dependency.path);
+            return Err(Failure::new(FailureClass::Infrastructure, reason).into());
+        }
+        bring(link, live, cache, dependency, pkgdir, log).await?;
+    }
+    let text = retried(live, log, "Packages", || staging_index(link, live)).await?;
+    let text = index::closure(&text, &closure)
+        .map_err(|error| Failure::new(FailureClass::Infrastructure, error.to_string()))?;
+    tokio::fs::write(pkgdir.join("Packages"), text).await?;
+    let (cache, limit) = (cache.clone(), link.config.cache_bytes);
+    tokio::task::spawn_blocking(move || cache.prune(limit)).await??;
+    Ok(())
+}
+
+/// A relative path without `.` and `..`.
+fn is_below(path: &str) -> bool {
+    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+async fn bring(
+    link: &Link,
+    live: &Live,
+    cache: &Cache,
+    dependency: &Dependency,
+    pkgdir: &Path,
+    log: &BuildLog,
+) -> Result<(), Stop> {
+    let (digest, target) = (dependency.published, pkgdir.join(&dependency.path));
+    for source in ["from the cache", "from the binhost"] {
+        let (here, target) = (cache.clone(), target.clone());
+        if tokio::task::spawn_blocking(move || here.link(digest, &target)).await?? {
+            log.note(&format!("{}-{} {source}", dependency.cpv, dependency.build_id));
+            return Ok(());
+        }
+        retried(live, log, &dependency.path, || download(link, live, cache, dependency)).await?;
+    }
+    Err(Failure::new(FailureClass::Infrastructure, format!("{} does not stay in the cache", dependency.cpv))
+        .into())
+}
+
+/// Repeats what may succeed later. Each try is noted in the log, so that it counts as progress.
+async fn retried<T, F>(live: &Live, log: &BuildLog, what: &str, get: impl Fn() -> F) -> Result<T, Stop>
+where
+    F: Future<Output = Result<T, Unbrought>>,
+{
+    let mut waits = backoff();
+    let mut tries = 0;
+    loop {
+        let result = tokio::select! {
+            () = live.token().cancelled() => return Err(Stop::Cancelled),
+            result = get() => result,
+        };
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        log.note(&format!("{what}: {error}"));
+        tries += 1;
+        let hopeless = match &error {
+            Unbrought::Call(error) => !error.is_transient(),
+            Unbrought::OtherBytes => false,
+            Unbrought::Disk(_) => true,
+        };
+        if hopeless || tries == TRIES {
+            let reason = format!("the dependency file {what} cannot be brought: {error}");
+            return Err(Failure::new(FailureClass::Infrastructure, reason).into());
+        }
+        tokio::select! {
+            () = live.token().cancelled() => return Err(Stop::Cancelled),
+            () = tokio::time::sleep(waits.next().unwrap_or(CALL_LIMIT)) => {}
+        }
+    }
+}
+
+fn binhost(link: &Link, identity: &Identity) -> BinhostClient {
+    BinhostClient::new(&link.session().binhost_url, identity.claim.ticket.clone())
+}
+
+async fn staging_index(link: &Link, live: &Live) -> Result<String, Unbrought> {
+    let identity = live.identity();
+    let client = binhost(link, &identity);
+    let call = async {
+        let response = client.staging(&identity.claim.target, identity.claim.run, "Packages").await?;
+        response.text().await.map_err(ClientError::from)
+    };
+    Ok(within(CALL_LIMIT, call).await?)
+}
+
+/// Streams a file into the cache; it is kept only if size and digest are those of the claim.
+async fn download(link: &Link, live: &Live, cache: &Cache, wanted: &Dependency) -> Result<(), Unbrought> {
+    let identity = live.identity();
+    let client = binhost(link, &identity);
+    let (target, run) = (&identity.claim.target, identity.claim.run);
+    let mut response = within(CALL_LIMIT, client.staging(target, run, &wanted.path)).await?;
+    let mut file = File::create(cache.temporary(wanted.published)).await?;
+    let (mut hasher, mut size) = (blake3::Hasher::new(), 0);
+    loop {
+        let next = async { response.chunk().await.map_err(ClientError::from) };
+        let Some(bytes) = within(STALL, next).await? else { break };
+        size += bytes.len() as u64;
+        if size > wanted.size {
+            return Err(Unbrought::OtherBytes);
+        }
+        hasher.update(&bytes);
+        file.write_all(&bytes).await?;
+    }
+    file.flush().await?;
+    if size != wanted.size || Digest::from(hasher.finalize()) != wanted.published {
+        return Err(Unbrought::OtherBytes);
+    }
+    cache.keep(wanted.published)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_below() {
+        assert!(is_below("sys-libs/zlib/zlib-1-1.gpkg.tar"));
+        for wrong in ["", "/etc/passwd", "../x", "a/../../x", "./a"] {
+            assert!(!is_below(wrong), "{wrong}");
+        }
+    }
+}

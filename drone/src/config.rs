@@ -1,0 +1,276 @@
+//! The drone's configuration: one TOML file, every field documented here, unknown fields refused.
+//!
+//! ```toml
+//! name = "ant"
+//! orchestrator_url = "http://queen:7700"
+//! token_file = "/etc/build-swarm/drone.token"
+//! base_root = "/var/cache/build-swarm/roots/base"
+//!
+//! [[bind]]
+//! source = "/var/db/repos/gentoo"
+//! target = "/var/db/repos/gentoo"
+//! ```
+//!
+//! `BUILD_DRONE_ORCHESTRATOR_URL` and `BUILD_DRONE_TOKEN_FILE` override their fields, for containers.
+//! Secrets are never in this file: the token has a file of its own.
+
+use serde::Deserialize;
+use std::path::{Component, Path, PathBuf};
+
+/// A configuration that was read and makes sense.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The drone's name, unique in the swarm.
+    pub name: String,
+    /// Base URL of the orchestrator.
+    pub orchestrator_url: String,
+    /// The file that holds the drone's bearer token; `enrol` writes it with mode 0600.
+    pub token_file: PathBuf,
+    /// The directory tree that every build starts from. It is never written to.
+    pub base_root: PathBuf,
+    /// Attempts, caches and source archives live here; on a file system that can be an overlay's upper layer.
+    #[serde(default = "defaults::state_dir")]
+    pub state_dir: PathBuf,
+    /// Directories of the host that appear in every build root: ebuild repositories, a mirror of sources.
+    #[serde(default, rename = "bind")]
+    pub binds: Vec<Bind>,
+    /// Logical processors that builds may use; those of the machine where absent.
+    #[serde(default)]
+    pub cores: Option<u16>,
+    /// `make -jN` within a build; as many as `cores` where absent.
+    #[serde(default)]
+    pub jobs: Option<u16>,
+    /// After SIGTERM, how long the current build may go on before it is handed back, in seconds.
+    #[serde(default = "defaults::patience")]
+    pub shutdown_patience_seconds: u64,
+    /// Packages claimed ahead of the one being built. Only 0 is implemented.
+    #[serde(default)]
+    pub lookahead: u16,
+    /// Bytes that the cache of dependency binaries may keep between builds.
+    #[serde(default = "defaults::cache_bytes")]
+    pub cache_bytes: u64,
+    /// Bytes of build log that are kept and sent per attempt; what comes after is counted only.
+    #[serde(default = "defaults::log_bytes")]
+    pub log_bytes: u64,
+    /// The file whose contents identify this machine.
+    #[serde(default = "defaults::machine_id_file")]
+    pub machine_id_file: PathBuf,
+}
+
+/// A directory of the host within the build roots.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Bind {
+    /// The path on the host.
+    pub source: PathBuf,
+    /// The path in the root.
+    pub target: PathBuf,
+    /// Whether builds may not write there.
+    #[serde(default = "defaults::read_only")]
+    pub read_only: bool,
+}
+
+mod defaults {
+    use std::path::PathBuf;
+
+    pub(super) fn state_dir() -> PathBuf {
+        "/var/lib/build-drone".into()
+    }
+    pub(super) fn patience() -> u64 {
+        3600
+    }
+    pub(super) fn cache_bytes() -> u64 {
+        20 << 30
+    }
+    pub(super) fn log_bytes() -> u64 {
+        64 << 20
+    }
+    pub(super) fn machine_id_file() -> PathBuf {
+        "/etc/machine-id".into()
+    }
+    pub(super) fn read_only() -> bool {
+        true
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It is no TOML of the documented form; the text names the line.
+    #[error("{path}: {source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: toml::de::Error,
+    },
+    /// A value is out of its domain.
+    #[error("{path}: {field}: {why}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads `path`; `environment` looks up the variables that override fields.
+    pub fn load(path: &Path, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path, environment)
+    }
+
+    fn parse(
+        text: &str,
+        path: &Path,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut config: Self =
+            toml::from_str(text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
+        if let Some(url) = environment("BUILD_DRONE_ORCHESTRATOR_URL") {
+            config.orchestrator_url = url;
+        }
+        if let Some(file) = environment("BUILD_DRONE_TOKEN_FILE") {
+            config.token_file = file.into();
+        }
+        config.check().map_err(|(field, why)| ConfigError::Value { path: path.to_owned(), field, why })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let url = self.orchestrator_url.strip_prefix("http://");
+        let url = url.or_else(|| self.orchestrator_url.strip_prefix("https://"));
+        require(url.is_some_and(|rest| !rest.is_empty()), "orchestrator_url", "must begin with http(s)://")?;
+        require(is_name(&self.name), "name", "must be 1 to 64 of [A-Za-z0-9._-]")?;
+        require(self.lookahead == 0, "lookahead", "only 0 is implemented")?;
+        require(self.cores != Some(0), "cores", "must be at least 1")?;
+        require(self.jobs != Some(0), "jobs", "must be at least 1")?;
+        require(self.log_bytes >= 4096, "log_bytes", "must be at least 4096")?;
+        for (field, path) in [("base_root", &self.base_root), ("state_dir", &self.state_dir)] {
+            require(is_plain(path), field, "must be an absolute path without '..'")?;
+            // The kernel splits an overlay's options at these.
+            let text = path.to_string_lossy();
+            require(!text.contains([',', ':', '\\', '"']), field, "must not contain , : \\ or \"")?;
+        }
+        for bind in &self.binds {
+            require(is_plain(&bind.source), "bind.source", "must be an absolute path without '..'")?;
+            require(is_plain(&bind.target), "bind.target", "must be an absolute path without '..'")?;
+            require(bind.target != Path::new("/"), "bind.target", "must not be /")?;
+        }
+        Ok(())
+    }
+
+    /// Logical processors that builds may use.
+    #[must_use]
+    pub fn cores(&self) -> u16 {
+        let machine = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.cores.unwrap_or_else(|| u16::try_from(machine()).unwrap_or(u16::MAX))
+    }
+
+    /// `make -jN` within a build.
+    #[must_use]
+    pub fn jobs(&self) -> u16 {
+        self.jobs.unwrap_or_else(|| self.cores())
+    }
+
+    /// The path on the host of a path in the roots: through the innermost bind, else in the base root.
+    #[must_use]
+    pub fn on_host(&self, in_root: &Path) -> PathBuf {
+        let innermost = self
+            .binds
+            .iter()
+            .filter_map(|bind| Some((bind, in_root.strip_prefix(&bind.target).ok()?)))
+            .max_by_key(|(bind, _)| bind.target.components().count());
+        match innermost {
+            Some((bind, rest)) if rest.as_os_str().is_empty() => bind.source.clone(),
+            Some((bind, rest)) => bind.source.join(rest),
+            None => self.base_root.join(in_root.strip_prefix("/").unwrap_or(in_root)),
+        }
+    }
+}
+
+fn require(holds: bool, field: &'static str, why: &'static str) -> Result<(), (&'static str, &'static str)> {
+    if holds { Ok(()) } else { Err((field, why)) }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+fn is_plain(path: &Path) -> bool {
+    path.is_absolute() && path.components().all(|part| !matches!(part, Component::ParentDir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+name = "ant"
+orchestrator_url = "http://queen:7700"
+token_file = "/etc/t"
+base_root = "/base"
+[[bind]]
+source = "/host/repo"
+target = "/var/db/repos/box"
+"#;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("drone.toml"), |_| None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn binds_lead_to_the_host() {
+        let config = parse(GOOD).unwrap();
+        assert!(config.binds[0].read_only);
+        assert_eq!(config.on_host(Path::new("/var/db/repos/box")), Path::new("/host/repo"));
+        assert_eq!(config.on_host(Path::new("/var/db/repos/box/a")), Path::new("/host/repo/a"));
+        assert_eq!(config.on_host(Path::new("/var/db/repos/boxes")), Path::new("/base/var/db/repos/boxes"));
+    }
+
+    #[test]
+    fn the_example_is_right() {
+        let config = parse(include_str!("../drone.example.toml")).unwrap();
+        assert_eq!((config.binds.len(), config.lookahead), (2, 0));
+    }
+
+    #[test]
+    fn the_environment_overrides() {
+        let set = |name: &str| (name == "BUILD_DRONE_TOKEN_FILE").then(|| "/run/token".to_owned());
+        let config = Config::parse(GOOD, Path::new("drone.toml"), set).unwrap();
+        assert_eq!(config.token_file, Path::new("/run/token"));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let typo = parse(&GOOD.replace("token_file", "tokenfile")).unwrap_err();
+        assert!(
+            typo.contains("drone.toml") && typo.contains("line 4") && typo.contains("tokenfile"),
+            "{typo}"
+        );
+        for (from, to, field) in [
+            ("http://queen:7700", "queen:7700", "orchestrator_url"),
+            ("\"ant\"", "\"an t\"", "name"),
+            ("/base", "base", "base_root"),
+            ("/base", "/ba:se", "base_root"),
+            ("/var/db/repos/box", "/../x", "bind.target"),
+            ("[[bind]]", "lookahead = 1\n[[bind]]", "lookahead"),
+        ] {
+            let error = parse(&GOOD.replace(from, to)).unwrap_err();
+            assert!(error.contains(field), "{error}");
+        }
+    }
+}

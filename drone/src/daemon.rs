@@ -1,0 +1,193 @@
+//! `build-drone run`: the daemon. One named task per loop; the first that ends brings the process down in order.
+//!
+//! ```text
+//! heartbeat   every few seconds, never blocked by a build
+//! claims      long-poll, build, repeat
+//! signals     the first SIGTERM or SIGINT drains, the second stops now
+//! ```
+
+use crate::build::{Workshop, distfiles};
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::epoch::Epochs;
+use crate::link::{Link, within};
+use crate::live::Cancelled;
+use crate::preflight::{self, Verdict};
+use crate::root::{Launcher, dir};
+use crate::{claims, heartbeat, secret, session};
+use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
+use secrecy::ExposeSecret;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+use swarm_protocol::client::DroneClient;
+use swarm_protocol::drone::CloseSession;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+/// How long closing the session may take: the orchestrator learns of our end without it too.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a cancelled build has to die and to be handed back.
+const END_LIMIT: Duration = Duration::from_mins(1);
+
+/// A second signal came: nothing is handed back, nothing is closed; the builds die with us.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped by a second signal")]
+struct StoppedNow;
+
+/// Runs until a signal or an error ends it.
+pub async fn run(config: Config, launcher: Launcher) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let _lock = state_dir(&config)?;
+    let token = secret::read(&config.token_file).context("the drone is not enrolled: build-drone enrol")?;
+    fit(&config, &launcher).await?;
+    let client = DroneClient::new(&config.orchestrator_url, Some(token.expose_secret().to_owned()));
+    let session = tokio::select! {
+        session = session::open(&config, &client) => session?,
+        () = signals.next() => return Ok(()),
+    };
+    let shop = Arc::new(Workshop {
+        epochs: Epochs::new(config.clone(), launcher.clone()),
+        cache: Cache::open(&config.state_dir.join("cache"))?,
+        link: Link::new(config, client, session),
+        launcher,
+    });
+    let result = supervise(&shop, &mut signals).await;
+    if !result.as_ref().is_err_and(anyhow::Error::is::<StoppedNow>) {
+        close(&shop.link).await;
+    }
+    result
+}
+
+/// Locks the state directory and clears what a former process left in it.
+fn state_dir(config: &Config) -> anyhow::Result<File> {
+    let path = &config.state_dir;
+    fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+    let lock = File::create(path.join("lock"))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .with_context(|| format!("another build-drone runs in {}", path.display()))?;
+    dir::clear(&path.join("attempts")).context("cannot clear what a former process left")?;
+    let distfiles = distfiles(config);
+    fs::create_dir_all(&distfiles)?;
+    fs::set_permissions(distfiles, Permissions::from_mode(0o755))?;
+    Ok(lock)
+}
+
+/// Refuses to claim what this machine cannot build.
+async fn fit(config: &Config, launcher: &Launcher) -> anyhow::Result<()> {
+    let checks = preflight::checks(config, launcher).await;
+    for check in &checks {
+        match check.verdict {
+            Verdict::Good => tracing::debug!(check.what, says = check.says, "preflight"),
+            Verdict::Weak => tracing::warn!(check.what, says = check.says, "preflight"),
+            Verdict::Missing => tracing::error!(check.what, says = check.says, "preflight"),
+        }
+    }
+    if checks.iter().any(|check| check.verdict == Verdict::Missing) {
+        bail!("this machine cannot build; see above, or run build-drone preflight");
+    }
+    Ok(())
+}
+
+type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
+
+async fn supervise(shop: &Arc<Workshop>, signals: &mut Signals) -> anyhow::Result<()> {
+    let mut tasks: Tasks = JoinSet::new();
+    {
+        let shop = shop.clone();
+        tasks.spawn(async move { ("heartbeat", heartbeat::run(&shop.link).await) });
+    }
+    {
+        let shop = shop.clone();
+        tasks.spawn(async move { ("claims", claims::run(&shop).await) });
+    }
+    let first = tokio::select! {
+        ended = tasks.join_next() => Some(ended),
+        () = signals.next() => None,
+    };
+    shop.link.draining.cancel();
+    shop.link.beat();
+    match first {
+        Some(ended) => {
+            cancel_all(&shop.link);
+            // Whatever is left of the builds hands its packages back.
+            let _ = tokio::time::timeout(END_LIMIT, claims_end(&mut tasks)).await;
+            named(ended)
+        }
+        None => drain(&shop.link, &mut tasks, signals).await,
+    }
+}
+
+/// Lets the current build finish, within the configured patience.
+async fn drain(link: &Link, tasks: &mut Tasks, signals: &mut Signals) -> anyhow::Result<()> {
+    let patience = Duration::from_secs(link.config.shutdown_patience_seconds);
+    tracing::info!(patience.seconds = patience.as_secs(), builds = link.desk().held().len(), "draining");
+    tokio::select! {
+        result = claims_end(tasks) => return result,
+        () = signals.next() => bail!(StoppedNow),
+        () = tokio::time::sleep(patience) => {}
+    }
+    tracing::warn!("patience is over; the current build is handed back");
+    cancel_all(link);
+    tokio::select! {
+        result = claims_end(tasks) => result,
+        () = signals.next() => bail!(StoppedNow),
+        () = tokio::time::sleep(END_LIMIT) => bail!("the build did not end in time"),
+    }
+}
+
+/// Waits for the claim loop; the heartbeat goes on meanwhile.
+async fn claims_end(tasks: &mut Tasks) -> anyhow::Result<()> {
+    while let Some(ended) = tasks.join_next().await {
+        if matches!(ended, Ok(("claims", _))) {
+            return named(Some(ended));
+        }
+        tracing::error!(error = ?named(Some(ended)).err(), "a loop ended early");
+    }
+    Ok(())
+}
+
+fn cancel_all(link: &Link) {
+    for live in link.desk().held() {
+        live.cancel(Cancelled::Stopping);
+    }
+}
+
+fn named(
+    ended: Option<Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>>,
+) -> anyhow::Result<()> {
+    match ended {
+        None => Ok(()),
+        Some(Ok((name, result))) => result.with_context(|| format!("the {name} loop ended")),
+        Some(Err(error)) => Err(anyhow::Error::new(error).context("a loop panicked")),
+    }
+}
+
+async fn close(link: &Link) {
+    let close = CloseSession { session: link.desk().session() };
+    match within(CLOSE_LIMIT, link.client.close_session(&close)).await {
+        Ok(()) => tracing::info!("session closed"),
+        Err(error) => tracing::warn!(%error, "the session could not be closed; the orchestrator will notice"),
+    }
+}
+
+/// The signals that end a daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Every call of `emerge`: its arguments and its whole environment, as a function of what is to be done.
+//!
+//! The commands are those of PORTAGE.md 3 and 5. Two rules hold for all of them: `--ignore-default-opts`, since
+//! `EMERGE_DEFAULT_OPTS` in the target's make.conf is written for workstations and breaks builds here; and an
+//! environment that is listed, never inherited, since emerge stores it inside the package.
+//!
+//! | step | network | PKGDIR | what |
+//! |---|---|---|---|
+//! | [`Step::Fetch`] | yes | none of ours | source archives of the package alone |
+//! | [`Step::Preview`] | no | the closure | what [`Step::Install`] would do |
+//! | [`Step::Install`] | no | the closure | the closure, by exact version, as binaries, in the claim's order |
+//! | [`Step::Check`] | no | the closure | what Portage thinks is still missing: nothing, it should say |
+//! | [`Step::Build`] | no | the artifact's | the package alone |
+
+use std::collections::BTreeMap;
+use swarm_protocol::drone::Claim;
+
+/// Where the per-claim PKGDIR of dependencies is bound in the root, read-only.
+pub const CLOSURE_DIR: &str = "/var/cache/swarm/closure";
+/// Where the PKGDIR of the artifact is bound in the root.
+pub const PACKAGE_DIR: &str = "/var/cache/swarm/packages";
+/// Where the drone's source archives are bound in the root; writable for the fetch only.
+pub const DIST_DIR: &str = "/var/cache/swarm/distfiles";
+
+/// One call of emerge in the life of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Bring the source archives.
+    Fetch,
+    /// Say what the installation would do.
+    Preview,
+    /// Install the closure.
+    Install,
+    /// Say what is missing.
+    Check,
+    /// Compile and pack.
+    Build,
+}
+
+/// What to run in the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub environment: BTreeMap<String, String>,
+    /// Whether it may use the network.
+    pub network: bool,
+}
+
+/// The call of emerge for `step` of `claim`, with `jobs` parallel compilations.
+#[must_use]
+pub fn invocation(step: Step, claim: &Claim, jobs: u16) -> Invocation {
+    Invocation {
+        argv: argv(step, claim),
+        environment: environment(step, jobs),
+        network: matches!(step, Step::Fetch),
+    }
+}
+
+fn argv(step: Step, claim: &Claim) -> Vec<String> {
+    let mut argv: Vec<String> = ["emerge", "--ignore-default-opts", "--color=n", "--ask=n", "--autounmask=n"]
+        .map(str::to_owned)
+        .into();
+    let options: &[&str] = match step {
+        Step::Fetch => &["--fetchonly", "--nodeps", "--oneshot"],
+        Step::Preview => &["--pretend", "--nodeps", "--usepkgonly", "--oneshot"],
+        Step::Install => &["--nodeps", "--usepkgonly", "--oneshot", "--quiet-build=n"],
+        Step::Check => &[
+            "--pretend",
+            "--onlydeps",
+            "--onlydeps-with-rdeps=n",
+            "--usepkg",
+            "--update",
+            "--deep",
+            "--newuse",
+            "--ignore-world=y",
+            "--oneshot",
+        ],
+        Step::Build => &["--buildpkgonly", "--oneshot", "--quiet-build=n"],
+    };
+    argv.extend(options.iter().map(|&option| option.to_owned()));
+    match step {
+        Step::Preview | Step::Install => {
+            argv.extend(claim.closure.iter().map(|dependency| format!("={}", dependency.cpv)));
+        }
+        Step::Check => {
+            argv.push(format!("--usepkg-exclude={}:{}", claim.cpv.cp(), claim.slot.slot()));
+            argv.push(ebuild_atom(claim));
+        }
+        Step::Fetch | Step::Build => argv.push(ebuild_atom(claim)),
+    }
+    argv
+}
+
+/// The package by exact version and repository: another repository may hold the same version.
+fn ebuild_atom(claim: &Claim) -> String {
+    format!("={}::{}", claim.cpv, claim.repository)
+}
+
+/// Portage's FEATURES of every step. The root is already a namespace of its own, and Portage's would need more rights;
+/// what travels in the target's make.conf for workstations (asking a binhost, signing, verifying) is switched off; and a root
+/// that is thrown away need not reach the disk (`merge-sync`).
+const FEATURES: &[&str] = &[
+    "-binpkg-request-signature",
+    "-binpkg-signing",
+    "-getbinpkg",
+    "-ipc-sandbox",
+    "-merge-sync",
+    "-merge-wait",
+    "-mount-sandbox",
+    "-network-sandbox",
+    "-news",
+    "-pid-sandbox",
+];
+
+fn features(step: Step) -> String {
+    let own: &[&str] = match step {
+        Step::Fetch => &[],
+        // Digests of the closure were checked against the claim, so its signatures need no keyring here.
+        Step::Preview | Step::Install | Step::Check => {
+            &["-buildpkg", "binpkg-ignore-signature", "binpkg-multi-instance", "pkgdir-index-trusted"]
+        }
+        // The seeded index is only believed with `pkgdir-index-trusted`: its file is not there (see `index`).
+        Step::Build => &["binpkg-multi-instance", "pkgdir-index-trusted"],
+    };
+    FEATURES.iter().chain(own).copied().collect::<Vec<_>>().join(" ")
+}
+
+fn environment(step: Step, jobs: u16) -> BTreeMap<String, String> {
+    let pkgdir = match step {
+        Step::Build | Step::Fetch => PACKAGE_DIR,
+        Step::Preview | Step::Install | Step::Check => CLOSURE_DIR,
+    };
+    let mut environment = base_environment();
+    environment.extend(
+        [
+            ("BINPKG_FORMAT", "gpkg"),
+            ("CLEAN_DELAY", "0"),
+            ("DISTDIR", DIST_DIR),
+            ("EMERGE_WARNING_DELAY", "0"),
+            ("FEATURES", &features(step)),
+            ("MAKEOPTS", &format!("-j{jobs}")),
+            ("PKGDIR", pkgdir),
+            // Messages of ebuilds belong into the log, not into somebody's mail.
+            ("PORTAGE_ELOG_SYSTEM", "echo"),
+            ("PORTAGE_TMPDIR", "/var/tmp"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    environment
+}
+
+/// The environment of every command in a root, emerge or not.
+#[must_use]
+pub fn base_environment() -> BTreeMap<String, String> {
+    [
+        ("HOME", "/root"),
+        ("LANG", "C.UTF-8"),
+        // The second is for Portage before 3.0.5x; neither is stored in packages.
+        ("NO_COLOR", "1"),
+        ("NOCOLOR", "true"),
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ("TERM", "dumb"),
+        ("USER", "root"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn shown(step: Step) -> String {
+        let call = invocation(step, &testing::claim("app-arch/pigz-2.8", &["sys-libs/zlib-1.3.1"]), 4);
+        let environment: Vec<_> = call.environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        format!("{}\nnetwork={}\n{}", call.argv.join(" "), call.network, environment.join("\n"))
+    }
+
+    #[test]
+    fn every_call_as_it_is_made() {
+        for step in [Step::Fetch, Step::Preview, Step::Install, Step::Check, Step::Build] {
+            insta::assert_snapshot!(format!("{step:?}"), shown(step));
+        }
+    }
+
+    #[test]
+    fn only_the_fetch_has_a_network() {
+        let claim = testing::claim("a/b-1", &[]);
+        for step in [Step::Preview, Step::Install, Step::Check, Step::Build] {
+            assert!(!invocation(step, &claim, 1).network, "{step:?}");
+        }
+    }
+}

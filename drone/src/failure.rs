@@ -1,0 +1,216 @@
+//! Whose fault a failure is (law 7): one function over what is known when a step has ended.
+//!
+//! An exit status is no evidence of success, and little of failure: the words of the log say more, but only those of its
+//! last lines. A package that prints "No space left on device" in its tests and goes on has not filled the disk.
+
+use crate::stage::Stage;
+use swarm_protocol::state::FailureClass;
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It exited with this status.
+    Exit(i32),
+    /// It was killed by this signal, not by us.
+    Signal(i32),
+    /// It took longer than the claim allows, and was killed.
+    Timeout,
+}
+
+/// A failure as it is reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Whose fault.
+    pub class: FailureClass,
+    /// A sentence.
+    pub reason: String,
+    /// The telling lines of the log.
+    pub excerpt: String,
+}
+
+impl Failure {
+    /// A failure that says all in its sentence.
+    #[must_use]
+    pub fn new(class: FailureClass, reason: impl Into<String>) -> Self {
+        Self { class, reason: reason.into(), excerpt: String::new() }
+    }
+}
+
+/// Words at the log's end that tell a cause, and the class they speak for; the first that is found counts.
+const CAUSES: &[(FailureClass, &str, &[&str])] = &[
+    (
+        FailureClass::Infrastructure,
+        "the disk is full",
+        &["No space left on device", "Disk quota exceeded", "ENOSPC", "Errno 28]"],
+    ),
+    (
+        FailureClass::Resources,
+        "there is not enough memory",
+        &[
+            "Killed signal terminated program",
+            "out of memory",
+            "Cannot allocate memory",
+            "virtual memory exhausted",
+            "std::bad_alloc",
+            "(signal: 9, SIGKILL: kill)",
+            "Errno 12]",
+        ],
+    ),
+    (
+        FailureClass::Resources,
+        "the machine does not meet the ebuild's CHECKREQS",
+        &["Your system does not meet the minimum requirements", "There is NOT at least"],
+    ),
+    (
+        FailureClass::Infrastructure,
+        "the file system is read-only or broken",
+        &["Input/output error", "Structure needs cleaning", "Stale file handle"],
+    ),
+];
+
+/// Words of a fetch that failed for the network's sake.
+const NETWORK: &[&str] = &[
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "unable to resolve host",
+    "Could not resolve host",
+    "Connection refused",
+    "Connection timed out",
+    "Connection reset",
+    "Network is unreachable",
+    "No route to host",
+    "503 Service",
+    "502 Bad Gateway",
+    "504 Gateway",
+];
+
+/// Words of a Portage that never began to build: its tree or configuration is not the plan's.
+const EPOCH: &[&str] = &[
+    "there are no ebuilds to satisfy",
+    "have been masked",
+    "there are no binary packages to satisfy",
+    "--buildpkgonly requires all dependencies to be merged",
+    "The following USE changes are necessary",
+    "has unmet requirements",
+    "profile is invalid",
+    "Your current profile is",
+];
+
+/// Classifies a step that did not do its work; `log` is the end of the build's log.
+#[must_use]
+pub fn classify(stage: Stage, ending: Ending, log: &str) -> Failure {
+    let (class, why) = cause(stage, ending, &last_lines(log, 60));
+    let ended = match ending {
+        Ending::Exit(0) => "although emerge says it succeeded".to_owned(),
+        Ending::Exit(status) => format!("exit status {status}"),
+        Ending::Signal(signal) => format!("killed by signal {signal}"),
+        Ending::Timeout => "killed at the claim's limit".to_owned(),
+    };
+    Failure { class, reason: format!("{why} while {stage} ({ended})"), excerpt: excerpt(log) }
+}
+
+fn cause(stage: Stage, ending: Ending, tail: &str) -> (FailureClass, &'static str) {
+    use FailureClass::{Epoch, Infrastructure, Package, Resources};
+    if ending == Ending::Timeout {
+        return (Resources, "the time limit was exceeded");
+    }
+    let says = |words: &[&str]| words.iter().any(|word| tail.contains(word));
+    if let Some((class, why, _)) = CAUSES.iter().find(|(_, _, words)| says(words)) {
+        return (*class, why);
+    }
+    match (stage, ending) {
+        // Only the kernel kills with 9 what we did not kill: it was out of memory.
+        (_, Ending::Signal(9)) => (Resources, "the build was killed, most likely for want of memory"),
+        (_, Ending::Signal(_)) => (Infrastructure, "emerge itself was killed"),
+        (Stage::Fetching, _) if says(NETWORK) => (Infrastructure, "the network failed"),
+        (Stage::Fetching | Stage::Building, _) if says(EPOCH) => {
+            (Epoch, "the repository or configuration differs from the plan")
+        }
+        (Stage::Fetching, _) => (Package, "a source archive cannot be had"),
+        (Stage::Building, _) => (Package, "the package does not build"),
+        (Stage::Installing, _) => (Package, "a dependency cannot be installed"),
+        (Stage::Checking, _) => (Epoch, "Portage could not check the root"),
+        _ => (Infrastructure, "the drone failed"),
+    }
+}
+
+fn last_lines(log: &str, count: usize) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// The telling lines: those with an error in them and their surroundings, and the last ones; 8,000 characters at most.
+fn excerpt(log: &str) -> String {
+    const LONGEST: usize = 8000;
+    let lines: Vec<&str> = log.lines().collect();
+    let end = lines.len().saturating_sub(30);
+    let tells = |line: &&str| {
+        [" error:", "Error ", "ERROR:", "FAILED", "undefined reference", "fatal:", "No space left"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let telling = lines[..end].iter().filter(|line| tells(line)).take(20);
+    let chosen: Vec<&str> = telling.chain(&lines[end..]).copied().collect();
+    let text = chosen.join("\n");
+    let surplus = text.chars().count().saturating_sub(LONGEST);
+    text.chars().skip(surplus).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use FailureClass::{Epoch, Infrastructure, Package, Resources};
+
+    #[test]
+    fn every_class_by_its_signs() {
+        for (stage, ending, log, class) in [
+            (
+                Stage::Building,
+                Ending::Exit(1),
+                "foo.c:1:2: error: expected ';'\nmake: *** [foo.o] Error 1",
+                Package,
+            ),
+            (Stage::Building, Ending::Exit(0), "", Package),
+            (Stage::Building, Ending::Exit(1), "cc1: No space left on device", Infrastructure),
+            (
+                Stage::Building,
+                Ending::Exit(1),
+                "c++: fatal error: Killed signal terminated program cc1plus",
+                Resources,
+            ),
+            (Stage::Building, Ending::Exit(1), "(signal: 9, SIGKILL: kill)", Resources),
+            (Stage::Building, Ending::Signal(9), "", Resources),
+            (Stage::Building, Ending::Signal(11), "", Infrastructure),
+            (Stage::Building, Ending::Timeout, "No space left on device", Resources),
+            (Stage::Building, Ending::Exit(1), "* There is NOT at least 8 GiB RAM", Resources),
+            (Stage::Building, Ending::Exit(1), "emerge: there are no ebuilds to satisfy \"=a/b-1\".", Epoch),
+            (Stage::Fetching, Ending::Exit(1), "wget: unable to resolve host address 'x'", Infrastructure),
+            (Stage::Fetching, Ending::Exit(1), "ERROR 404: Not Found.", Package),
+            (
+                Stage::Fetching,
+                Ending::Exit(1),
+                "!!! All ebuilds that could satisfy \"=a/b-1\" have been masked.",
+                Epoch,
+            ),
+            (Stage::Installing, Ending::Exit(1), "* ERROR: a/b-1 failed (preinst phase)", Package),
+            (Stage::Checking, Ending::Exit(1), "", Epoch),
+            (Stage::Preparing, Ending::Exit(1), "", Infrastructure),
+        ] {
+            assert_eq!(classify(stage, ending, log).class, class, "{stage} {ending:?} {log}");
+        }
+    }
+
+    #[test]
+    fn early_words_do_not_count() {
+        let log = format!("test: No space left on device\n{}", "ok\n".repeat(100));
+        assert_eq!(classify(Stage::Building, Ending::Exit(1), &log).class, Package);
+    }
+
+    #[test]
+    fn the_excerpt_holds_the_first_error_and_the_end() {
+        let log = format!("a.c: error: x\n{}the end", "noise\n".repeat(5000));
+        let text = excerpt(&log);
+        assert!(text.starts_with("a.c: error: x") && text.ends_with("the end") && text.len() < 8001);
+        assert_eq!(excerpt(&"\u{e9}".repeat(9000)).chars().count(), 8000);
+    }
+}

@@ -1,0 +1,54 @@
+//! `build-drone`: claims packages from the orchestrator, builds each in a clean root, brings the artifact to the binhost.
+//!
+//! A drone keeps nothing that cannot be lost. What it is allowed to build is a [`Claim`](swarm_protocol::drone::Claim);
+//! what it says of it is fenced by attempt, token and session and repeated until answered; what it builds it builds from
+//! its base root under one epoch, without a network but for the fetch.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`config`], [`secret`], [`preflight`], [`enrol`] | what stands before the first claim |
+//! | [`epoch`] | what this drone can build under, by content |
+//! | [`daemon`] | the process: loops, signals, order |
+//! | [`link`], [`session`], [`heartbeat`], [`report`] | the way to the orchestrator, its retries and its fences |
+//! | [`desk`], [`live`] | the attempts held, and what revokes, regains, cancels them |
+//! | [`claims`], [`attempt`] | from a claim to its end |
+//! | [`build`], [`deliver`], [`stage`], [`stop`] | the stages of an attempt |
+//! | [`root`] | clean roots: overlay, namespaces, processes |
+//! | [`emerge`], [`index`], [`pretend`], [`vdb`], [`artifact`] | Portage: commands, files, lists. Pure |
+//! | [`closure`], [`cache`] | dependency binaries |
+//! | [`log`], [`shipper`] | the build log and its way to the orchestrator |
+//! | [`failure`] | whose fault it was. Pure |
+//! | [`machine`] | /proc |
+
+pub mod artifact;
+pub mod attempt;
+pub mod build;
+pub mod cache;
+pub mod claims;
+pub mod closure;
+pub mod config;
+pub mod daemon;
+pub mod deliver;
+pub mod desk;
+pub mod emerge;
+pub mod enrol;
+pub mod epoch;
+pub mod failure;
+pub mod heartbeat;
+pub mod index;
+pub mod link;
+pub mod live;
+pub mod log;
+pub mod machine;
+pub mod preflight;
+pub mod pretend;
+pub mod report;
+pub mod root;
+pub mod secret;
+pub mod session;
+pub mod shipper;
+pub mod stage;
+pub mod stop;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod vdb;

@@ -1,0 +1,153 @@
+//! What a drone needs of its machine, checked and said plainly, with the remedy.
+
+use crate::config::Config;
+use crate::emerge::base_environment;
+use crate::machine;
+use crate::root::{Command, Launcher};
+use std::fmt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command as Process, Stdio};
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// The drone works, but worse.
+    Weak,
+    /// The drone cannot work.
+    Missing,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at.
+    pub what: &'static str,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was found, and what to do about it.
+    pub says: String,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.verdict {
+            Verdict::Good => "ok",
+            Verdict::Weak => "weak",
+            Verdict::Missing => "MISSING",
+        };
+        write!(f, "{word:8} {:12} {}", self.what, self.says)
+    }
+}
+
+/// All checks, in order.
+pub async fn checks(config: &Config, launcher: &Launcher) -> Vec<Check> {
+    let mut checks = vec![root_user(), bwrap(), base_root(config), scanelf(&config.base_root)];
+    checks.extend([machine_id(config), token_file(&config.token_file), disk(config), control_groups()]);
+    if checks.iter().all(|check| check.verdict != Verdict::Missing) {
+        checks.push(portage(config, launcher).await);
+    }
+    checks
+}
+
+fn check(what: &'static str, good: bool, otherwise: Verdict, found: &str, remedy: &str) -> Check {
+    let verdict = if good { Verdict::Good } else { otherwise };
+    Check { what, verdict, says: (if good { found } else { remedy }).to_owned() }
+}
+
+fn root_user() -> Check {
+    let root = rustix::process::geteuid().is_root();
+    check(
+        "root",
+        root,
+        Verdict::Missing,
+        "runs as root",
+        "overlays and owners need root: run build-drone as root",
+    )
+}
+
+fn bwrap() -> Check {
+    let output = Process::new("bwrap").arg("--version").stdin(Stdio::null()).output();
+    let version = output.ok().filter(|output| output.status.success());
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    check(
+        "bwrap",
+        version.is_some(),
+        Verdict::Missing,
+        version.as_deref().unwrap_or_default(),
+        "install bubblewrap",
+    )
+}
+
+fn base_root(config: &Config) -> Check {
+    let portage = config.base_root.join("etc/portage");
+    let found = format!("{} with /etc/portage", config.base_root.display());
+    let remedy = format!("{} is no directory: unpack a stage3 at base_root", portage.display());
+    check("base root", portage.is_dir(), Verdict::Missing, &found, &remedy)
+}
+
+/// Without scanelf Portage leaves REQUIRES and PROVIDES out, silently (PORTAGE.md 6).
+fn scanelf(base: &Path) -> Check {
+    let found = ["usr/bin/scanelf", "bin/scanelf"].iter().any(|path| base.join(path).exists());
+    let remedy =
+        "install app-misc/pax-utils in the base root: without scanelf packages lack their soname data";
+    check("scanelf", found, Verdict::Missing, "in the base root", remedy)
+}
+
+fn machine_id(config: &Config) -> Check {
+    let id = machine::id(&config.machine_id_file);
+    let remedy = format!("{} must hold the machine's id", config.machine_id_file.display());
+    check("machine id", id.is_ok(), Verdict::Missing, "present", &remedy)
+}
+
+fn token_file(path: &Path) -> Check {
+    let Ok(metadata) = path.metadata() else {
+        let says = format!("{} is not there yet: build-drone enrol", path.display());
+        return Check { what: "token", verdict: Verdict::Weak, says };
+    };
+    let private = metadata.permissions().mode().trailing_zeros() >= 6;
+    let remedy = format!("others can read {}: chmod 600", path.display());
+    check("token", private, Verdict::Weak, "present, private", &remedy)
+}
+
+fn disk(config: &Config) -> Check {
+    const WANTED: u64 = 10 << 30;
+    let existing = config.state_dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let free = machine::disk_free(existing);
+    let says = format!("{} GiB free at {}", free >> 30, config.state_dir.display());
+    let remedy = format!("{says}; large packages need 10 and more");
+    check("disk", free >= WANTED, Verdict::Weak, &says, &remedy)
+}
+
+fn control_groups() -> Check {
+    let controllers = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    let useful =
+        ["memory", "cpu", "pids"].iter().all(|name| controllers.split_whitespace().any(|c| c == *name));
+    let remedy = "cgroup v2 offers no memory, cpu and pids controllers here: builds are limited by time only";
+    check("cgroup v2", useful, Verdict::Weak, "memory, cpu and pids controllers", remedy)
+}
+
+/// Enters a root as a build does, and looks around there.
+async fn portage(config: &Config, launcher: &Launcher) -> Check {
+    let script =
+        "test -w /dev/ptmx && test -d /dev/pts || echo no-pty; emerge --version --ignore-default-opts";
+    let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let command = Command { argv, environment: base_environment(), ..Command::default() };
+    let output = launcher.scratch(config, "preflight", &command).await;
+    match output {
+        Ok(text) if text.contains("no-pty") => {
+            let says = "the root has no /dev/pts: Portage would say 'out of pty devices'".to_owned();
+            Check { what: "Portage", verdict: Verdict::Missing, says }
+        }
+        Ok(text) if text.contains("Portage ") => {
+            let says = text.lines().find(|line| line.contains("Portage ")).unwrap_or_default().to_owned();
+            Check { what: "Portage", verdict: Verdict::Good, says }
+        }
+        Ok(text) => {
+            Check { what: "Portage", verdict: Verdict::Missing, says: format!("emerge says {text:?}") }
+        }
+        Err(error) => Check { what: "Portage", verdict: Verdict::Missing, says: format!("{error:#}") },
+    }
+}

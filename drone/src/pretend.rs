@@ -1,0 +1,159 @@
+//! What `emerge --pretend` says it would do. Its exit status says nothing (PORTAGE.md 1); its list does:
+//!
+//! ```text
+//! [ebuild  N     ] app-arch/pigz-2.8::box  USE="-static"
+//! [binary  N     ] sys-libs/zlib-1.3.1-2::box
+//! [blocks B      ] <sys-libs/foo-2 ("<sys-libs/foo-2" is blocking …)
+//! ```
+//!
+//! A binary's version carries its BUILD_ID (`-2`) under `binpkg-multi-instance`.
+
+use swarm_protocol::drone::{Claim, Dependency};
+use swarm_protocol::gentoo::Cpv;
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The word in the brackets: `ebuild`, `binary`, `blocks`, `uninstall`, …
+    pub kind: String,
+    /// The package, with a binary's BUILD_ID taken off; an entry of another form keeps its text.
+    pub package: Result<Cpv, String>,
+    /// A binary's BUILD_ID.
+    pub build_id: Option<i32>,
+}
+
+/// The entries of a list, in its order.
+#[must_use]
+pub fn entries(output: &str) -> Vec<Entry> {
+    output.lines().filter_map(entry).collect()
+}
+
+fn entry(line: &str) -> Option<Entry> {
+    let (head, rest) = line.trim_start().strip_prefix('[')?.split_once("] ")?;
+    let kind = head.split_whitespace().next()?.to_owned();
+    let word = rest.split_whitespace().next()?;
+    if !word.contains('/') {
+        return None;
+    }
+    let text = word.split("::").next().unwrap_or(word);
+    let (package, build_id) = match text.parse() {
+        Ok(cpv) => (Ok(cpv), None),
+        Err(_) => numbered(text).map_or((Err(word.to_owned()), None), |(cpv, id)| (Ok(cpv), Some(id))),
+    };
+    Some(Entry { kind, package, build_id })
+}
+
+/// `cat/pn-1.0-2` → (`cat/pn-1.0`, 2)
+fn numbered(text: &str) -> Option<(Cpv, i32)> {
+    let (cpv, id) = text.rsplit_once('-')?;
+    Some((cpv.parse().ok()?, id.parse().ok()?))
+}
+
+fn shown(entry: &Entry) -> String {
+    let package = entry.package.as_ref().map_or_else(Clone::clone, ToString::to_string);
+    format!("[{}] {package}", entry.kind)
+}
+
+/// How the preview of the installation differs from the closure, a sentence each.
+#[must_use]
+pub fn not_the_closure(entries: &[Entry], closure: &[Dependency]) -> Vec<String> {
+    let planned = |entry: &&Entry| {
+        let known = closure.iter().find(|dependency| entry.package.as_ref() == Ok(&dependency.cpv));
+        entry.kind == "binary"
+            && known.is_some_and(|dependency| entry.build_id.is_none_or(|id| id == dependency.build_id.0))
+    };
+    let extra = entries.iter().filter(|entry| !planned(entry));
+    let mut sentences: Vec<_> = extra.map(|entry| format!("{} is not planned", shown(entry))).collect();
+    for dependency in closure {
+        if !entries.iter().any(|entry| entry.package.as_ref() == Ok(&dependency.cpv)) {
+            sentences.push(format!("{} would not be installed", dependency.cpv));
+        }
+    }
+    sentences
+}
+
+/// What Portage finds missing before it would build `claim`, a line each.
+///
+/// The package itself may be in the list, and so may packages tied to a dependency by PDEPEND only (`post`, their atoms):
+/// a tool whose plugin build-depends on it (PORTAGE.md 3). Such a plugin brings dependencies of its own, which cannot be
+/// told from missing ones; the list then proves nothing and is empty here. The comparison of the VDB stays.
+#[must_use]
+pub fn missing(entries: &[Entry], claim: &Claim, post: &[String]) -> Vec<String> {
+    let is_itself = |cpv: &Cpv| cpv.cp() == claim.cpv.cp();
+    let is_post = |cpv: &Cpv| post.iter().any(|atom| names(atom, &cpv.cp()));
+    let installs = |kind: &str| kind == "ebuild" || kind == "binary";
+    let is = |entry: &Entry, what: &dyn Fn(&Cpv) -> bool| entry.package.as_ref().is_ok_and(what);
+    let listed: Vec<_> = entries.iter().filter(|entry| !is(entry, &is_itself)).collect();
+    if listed.iter().any(|entry| installs(&entry.kind) && is(entry, &is_post)) {
+        return Vec::new();
+    }
+    listed.into_iter().map(shown).collect()
+}
+
+/// True when `atom`, whatever its operator, version and slot, may name the package `cp`.
+fn names(atom: &str, cp: &str) -> bool {
+    let bare = atom.trim_start_matches(['>', '<', '=', '~', '!']);
+    bare.strip_prefix(cp).is_some_and(|rest| {
+        rest.is_empty()
+            || rest.starts_with([':', '['])
+            || rest.strip_prefix('-').is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{claim, dependency};
+
+    const LIST: &str = "\nThese are the packages that would be merged, in order:\n\n\
+        Calculating dependencies... done!\n\
+        [binary  N     ] sys-libs/zlib-1.3.1-1::box  USE=\"-x\" 0 KiB\n\
+        [ebuild     U  ] app-arch/pigz-2.8 [2.7]\n\
+        [blocks B      ] <sys-libs/foo-2 (\"<sys-libs/foo-2\" is blocking sys-libs/bar-1)\n\
+        [uninstall     ] a/b-1\n\n\
+        Total: 1 package (1 new, 1 binary)\n";
+
+    #[test]
+    fn reads_the_list() {
+        let found: Vec<_> = entries(LIST).iter().map(|entry| (shown(entry), entry.build_id)).collect();
+        let text = |text: &str| text.to_owned();
+        assert_eq!(
+            found,
+            [
+                (text("[binary] sys-libs/zlib-1.3.1"), Some(1)),
+                (text("[ebuild] app-arch/pigz-2.8"), None),
+                (text("[blocks] <sys-libs/foo-2"), None),
+                (text("[uninstall] a/b-1"), None),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_closure_and_nothing_else() {
+        let zlib = &entries(LIST)[..1];
+        assert!(not_the_closure(zlib, &[dependency("sys-libs/zlib-1.3.1")]).is_empty());
+        let two = [dependency("sys-libs/zlib-1.3.1"), dependency("a/c-1")];
+        assert_eq!(not_the_closure(zlib, &two), ["a/c-1 would not be installed"]);
+        assert_eq!(not_the_closure(&entries(LIST), &two).len(), 4);
+        let other = swarm_protocol::drone::Dependency {
+            build_id: swarm_protocol::id::BuildId(9),
+            ..dependency("sys-libs/zlib-1.3.1")
+        };
+        assert_eq!(not_the_closure(zlib, &[other]), ["[binary] sys-libs/zlib-1.3.1 is not planned"]);
+    }
+
+    #[test]
+    fn missing_is_what_is_neither_the_package_nor_post() {
+        let claim = claim("app-arch/pigz-2.8", &[]);
+        assert_eq!(missing(&entries(LIST), &claim, &[]).len(), 3);
+        assert_eq!(missing(&entries(LIST), &claim, &[">=sys-libs/zlib-1:0".into()]).len(), 0);
+        let itself = entries("[ebuild  N ] app-arch/pigz-2.8\n");
+        assert!(missing(&itself, &claim, &[]).is_empty());
+    }
+
+    #[test]
+    fn atoms_name_their_package_only() {
+        assert!(names(">=a/b-1.2:3=", "a/b") && names("a/b[x]", "a/b") && names("a/b", "a/b"));
+        assert!(!names("a/b-c", "a/b") && !names("a/bc", "a/b"));
+    }
+}

@@ -1,0 +1,29 @@
+//! Build roots: an overlay over the base root, entered by one process tree at a time.
+//!
+//! ```text
+//! drone ──fork──▶ build-drone __enter ──exec──▶ bwrap ──▶ (pid 1 of a namespace) ──▶ emerge
+//!                 new mount namespace,           /proc, /dev, binds, no network,
+//!                 overlay mounted there          environment of the list
+//! ```
+//!
+//! The overlay is mounted in a mount namespace that only these processes are in, and the processes die with the drone
+//! (`PR_SET_PDEATHSIG`, then the death of the namespace's pid 1). So a `kill -9` of the drone leaves neither mounts nor
+//! processes, only files, and those are removed at the next start ([`dir::clear`]).
+//!
+//! | module | what |
+//! |---|---|
+//! | [`dir`] | the directories of an attempt |
+//! | [`spec`] | what to mount and run, as a file for `__enter` |
+//! | [`bwrap`] | the arguments of bwrap, a pure function |
+//! | [`enter`] | the hidden subcommand |
+//! | [`process`] | running it: output, limits, killing |
+
+pub mod bwrap;
+pub mod dir;
+pub mod enter;
+pub mod process;
+pub mod spec;
+
+pub use dir::AttemptDir;
+pub use process::{End, Launcher};
+pub use spec::{Command, Mount, Spec};

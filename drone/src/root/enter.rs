@@ -1,0 +1,70 @@
+//! `build-drone __enter --spec FILE`: mounts the overlay where nobody else sees it, and becomes bwrap.
+//!
+//! It runs before any thread is started, since a mount namespace is a thread's own.
+
+use super::{bwrap, spec::Spec};
+use anyhow::{Context, bail};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::thread::UnshareFlags;
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+/// The exit status that says: the root could not be entered. Neither emerge nor bwrap uses it.
+pub const CANNOT_ENTER: u8 = 119;
+
+/// Enters the root that the file describes; returns only on failure.
+pub fn enter(file: &Path) -> anyhow::Result<Infallible> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let spec: Spec = serde_json::from_slice(&text).context("the spec is not of the expected form")?;
+    die_with(spec.parent)?;
+    private_mounts().context("cannot make a mount namespace; is this root?")?;
+    overlay(&spec).context("cannot mount the overlay")?;
+    if spec.command.network {
+        resolver(&spec.merged)?;
+    }
+    let error = Command::new("bwrap").args(bwrap::arguments(&spec)).exec();
+    Err(error).context("cannot run bwrap")
+}
+
+/// Asks for SIGKILL when the drone dies, and makes sure that it has not died before the asking.
+fn die_with(parent: u32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let now = getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+    if now != Some(parent) {
+        bail!("the drone that asked for this is gone");
+    }
+    Ok(())
+}
+
+fn private_mounts() -> rustix::io::Result<()> {
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for the sake of UnshareFlags::FILES, not asked for here"
+    )]
+    rustix::thread::unshare(UnshareFlags::NEWNS)?;
+    mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
+}
+
+/// `index=off`: the layers are mounted once per command, and the former mount may still be on its way out.
+fn overlay(spec: &Spec) -> anyhow::Result<()> {
+    let [lower, upper, work] = [&spec.lower, &spec.upper, &spec.work].map(|path| path.display());
+    let options = CString::new(format!("lowerdir={lower},upperdir={upper},workdir={work},index=off"))?;
+    mount("overlay", &spec.merged, "overlay", MountFlags::empty(), Some(options.as_c_str()))?;
+    Ok(())
+}
+
+/// Gives the root the host's resolver. A link is replaced: it may lead into a `/run` that is empty here.
+fn resolver(root: &Path) -> anyhow::Result<()> {
+    let target = root.join("etc/resolv.conf");
+    if let Ok(text) = std::fs::read("/etc/resolv.conf") {
+        if target.symlink_metadata().is_ok() {
+            std::fs::remove_file(&target)?;
+        }
+        std::fs::write(target, text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Running a command in a root: its output as it comes, its limits, its death.
+
+use super::enter::CANNOT_ENTER;
+use super::{AttemptDir, Command, Mount, Spec};
+use crate::config::Config;
+use anyhow::{Context, bail};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::process::Child;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this status.
+    Exit(i32),
+    /// By a signal that we did not send.
+    Signal(i32),
+    /// Killed: its time was up.
+    Timeout,
+    /// Killed: it was cancelled.
+    Cancelled,
+}
+
+/// Where the output goes, and what limits the command.
+pub struct Watch<'a> {
+    /// Called with each piece of the merged standard output and error.
+    pub output: &'a mut (dyn FnMut(&[u8]) + Send),
+    /// Called with the process id once it runs.
+    pub started: &'a mut (dyn FnMut(u32) + Send),
+    /// When it is killed.
+    pub deadline: Instant,
+    /// Kills it.
+    pub cancel: &'a CancellationToken,
+}
+
+/// Starts `build-drone __enter`.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    program: PathBuf,
+}
+
+impl Launcher {
+    /// One that runs this very program: by its link in /proc, since the file may be replaced while we run.
+    #[must_use]
+    pub fn this_program() -> Self {
+        Self { program: "/proc/self/exe".into() }
+    }
+
+    /// One that runs the `build-drone` at `program`.
+    #[must_use]
+    pub fn of(program: &Path) -> Self {
+        Self { program: program.to_owned() }
+    }
+
+    /// Runs `command` in the root at `dir`, with `mounts`, under the name `name`.
+    ///
+    /// Must be called from a thread that lives as long as the process, as tokio's workers and the main thread do: the
+    /// kernel's "parent" whose death kills the command is the *thread* that started it.
+    pub async fn run(
+        &self,
+        config: &Config,
+        dir: &AttemptDir,
+        name: &str,
+        mounts: Vec<Mount>,
+        command: &Command,
+        watch: Watch<'_>,
+    ) -> anyhow::Result<End> {
+        let spec = Spec {
+            parent: std::process::id(),
+            lower: config.base_root.clone(),
+            upper: dir.upper(),
+            work: dir.work(),
+            merged: dir.merged(),
+            hostname: "build".to_owned(),
+            mounts,
+            command: command.clone(),
+        };
+        let file = dir.spec(name);
+        std::fs::write(&file, serde_json::to_vec_pretty(&spec)?)?;
+        let (mut child, output) = self.spawn(&file)?;
+        if let Some(id) = child.id() {
+            (watch.started)(id);
+        }
+        let end = follow(&mut child, output, watch).await?;
+        if end == End::Exit(CANNOT_ENTER.into()) {
+            bail!("the build root cannot be entered; the log says why");
+        }
+        Ok(end)
+    }
+
+    /// Runs a short command in a throw-away root and returns its standard output, whatever its exit status.
+    pub async fn scratch(&self, config: &Config, name: &str, command: &Command) -> anyhow::Result<String> {
+        let dir = AttemptDir::create(&config.state_dir.join("attempts"), &format!("scratch-{name}"))?;
+        let mut command = command.clone();
+        let script = ["sh", "-c", "exec \"$@\" 2>/tmp/.stderr", "sh"].map(str::to_owned);
+        command.argv.splice(0..0, script);
+        let mut output = Vec::new();
+        let watch = Watch {
+            output: &mut |bytes| output.extend_from_slice(bytes),
+            started: &mut |_| {},
+            deadline: Instant::now() + SCRATCH_LIMIT,
+            cancel: &CancellationToken::new(),
+        };
+        let end = self.run(config, &dir, name, bind_mounts(config), &command, watch).await;
+        let text = String::from_utf8_lossy(&output).into_owned();
+        match end {
+            Ok(End::Exit(status)) if status == 0 || !text.is_empty() => Ok(text),
+            end => {
+                let said = std::fs::read_to_string(dir.upper().join("tmp/.stderr")).unwrap_or_default();
+                bail!("{name} in the base root: {end:?}: {text}{said}")
+            }
+        }
+    }
+
+    fn spawn(&self, spec: &Path) -> anyhow::Result<(Child, Receiver)> {
+        // One pipe for both streams keeps their order.
+        let (reader, writer) = std::io::pipe()?;
+        let child = tokio::process::Command::new(&self.program)
+            .arg("__enter")
+            .arg("--spec")
+            .arg(spec)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        Ok((child, Receiver::from_owned_fd(reader.into())?))
+    }
+}
+
+/// The configured binds as mounts.
+#[must_use]
+pub fn bind_mounts(config: &Config) -> Vec<Mount> {
+    let mount = |bind: &crate::config::Bind| Mount {
+        source: bind.source.clone(),
+        target: bind.target.clone(),
+        read_only: bind.read_only,
+    };
+    config.binds.iter().map(mount).collect()
+}
+
+/// How long a short command may take.
+const SCRATCH_LIMIT: Duration = Duration::from_mins(2);
+/// How long the output may stay open after the command is gone: its namespace dies with it, at once or nearly.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Reads the output to its end. Whoever holds the pipe is in the command's namespace, so the end of the output is also
+/// the end of every process there.
+async fn follow(child: &mut Child, mut output: Receiver, watch: Watch<'_>) -> anyhow::Result<End> {
+    let mut buffer = vec![0; 64 << 10];
+    let killed = loop {
+        tokio::select! {
+            count = output.read(&mut buffer) => match count? {
+                0 => break None,
+                count => (watch.output)(&buffer[..count]),
+            },
+            () = watch.cancel.cancelled() => break Some(End::Cancelled),
+            () = tokio::time::sleep_until(watch.deadline) => break Some(End::Timeout),
+        }
+    };
+    if killed.is_some() {
+        child.start_kill()?;
+        let mut sink = tokio::io::sink();
+        let drain = tokio::io::copy(&mut output, &mut sink);
+        // The end of the output says that all are dead; a bound, since a process in a broken driver dies never.
+        let _ = tokio::time::timeout(DRAIN_LIMIT, drain).await;
+    }
+    let status = child.wait().await?;
+    Ok(killed.unwrap_or_else(|| ended(status)))
+}
+
+/// bwrap reports a command that was killed as 128 and the signal.
+fn ended(status: ExitStatus) -> End {
+    match (status.code(), status.signal()) {
+        (Some(code @ 129..=159), _) => End::Signal(code - 128),
+        (Some(code), _) => End::Exit(code),
+        (None, signal) => End::Signal(signal.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_in_both_spellings() {
+        assert_eq!(ended(ExitStatus::from_raw(137 << 8)), End::Signal(9));
+        assert_eq!(ended(ExitStatus::from_raw(9)), End::Signal(9));
+        assert_eq!(ended(ExitStatus::from_raw(1 << 8)), End::Exit(1));
+        assert_eq!(ended(ExitStatus::from_raw(0)), End::Exit(0));
+    }
+}

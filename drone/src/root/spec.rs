@@ -1,0 +1,52 @@
+//! What `__enter` shall mount and run. It travels as a JSON file in the attempt's directory, and stays there for whoever
+//! asks how a build was run. It holds no secret.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A root to enter, and what to do there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The drone's process: whoever finds it gone must not begin.
+    pub parent: u32,
+    /// The overlay's lower layer.
+    pub lower: PathBuf,
+    /// Its upper layer, where everything that is written goes.
+    pub upper: PathBuf,
+    /// Its work directory, on the same file system as `upper`.
+    pub work: PathBuf,
+    /// An empty directory to mount it on.
+    pub merged: PathBuf,
+    /// The name of the machine that builds see.
+    pub hostname: String,
+    /// Directories of the host in the root, in order.
+    pub mounts: Vec<Mount>,
+    /// What to run.
+    pub command: Command,
+}
+
+/// A directory of the host in the root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The path on the host.
+    pub source: PathBuf,
+    /// The path in the root.
+    pub target: PathBuf,
+    /// Whether writing is refused there.
+    pub read_only: bool,
+}
+
+/// A program in a root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Its whole environment.
+    pub environment: BTreeMap<String, String>,
+    /// Whether it may use the host's network.
+    pub network: bool,
+}
