@@ -103,7 +103,8 @@ impl Planner {
         }
         let Some(view) = guard.as_mut() else { return Err(sqlx::Error::WorkerCrashed) };
         self.plan(view);
-        let unplanned = Decision::Wait { reason: Reason::NothingReady, recheck_at: None };
+        // Every waiting drone that is online has a decision.
+        let unplanned = Decision::Wait { reason: Reason::NotOnline, recheck_at: None };
         let decision = view.decisions.get(&seat.drone).cloned().unwrap_or(unplanned);
         Ok(Planned { decision, now: view.now() })
     }

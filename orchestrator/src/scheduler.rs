@@ -72,6 +72,8 @@ pub enum Reason {
     OtherEpoch,
     /// What is ready has just failed on this drone; another shall try.
     FailedHere,
+    /// The drone is offline, grounded or draining.
+    NotOnline,
 }
 
 impl std::fmt::Display for Reason {
@@ -80,6 +82,7 @@ impl std::fmt::Display for Reason {
             Self::NothingReady => "no package is ready",
             Self::Pausing => "what is ready pauses after a failure",
             Self::OtherEpoch => "what is ready belongs to an epoch that this drone does not hold",
+            Self::NotOnline => "this drone is not online: offline, grounded or draining",
             Self::FailedHere => "what is ready has just failed on this drone; another one shall try",
         })
     }

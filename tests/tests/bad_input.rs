@@ -53,6 +53,7 @@ async fn problem(response: Response) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn every_refusal_is_precise_and_changes_nothing() {
     let api = Api { swarm: Swarm::start().await, client: Client::new() };
     let admin = api.swarm.token.clone();

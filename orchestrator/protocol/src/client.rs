@@ -9,6 +9,7 @@ pub use orchestrator::{AdminClient, DroneClient};
 use crate::problem::{Code, Problem};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,9 @@ impl ClientError {
     }
 }
 
+const CONNECT: Duration = Duration::from_secs(10);
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
 /// A base URL and a bearer token.
 #[derive(Clone)]
 struct Http {
@@ -68,7 +72,10 @@ struct Http {
 
 impl Http {
     fn new(base: &str, bearer: Option<String>) -> Self {
-        Self { client: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), bearer }
+        // A peer that vanished is noticed within a minute; how long an answer may take is the caller's to say.
+        let client = reqwest::Client::builder().connect_timeout(CONNECT).tcp_keepalive(KEEPALIVE).build();
+        let client = client.unwrap_or_default();
+        Self { client, base: base.trim_end_matches('/').to_owned(), bearer }
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
