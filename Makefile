@@ -13,7 +13,8 @@ demo: setup build   ## Build real packages on a drone and install them on a work
 	tests/with-services tests/demo
 
 test: setup lint build sqlx-check   ## Everything: lints, unit tests, end-to-end tests on real Portage.
-	tests/with-services $(CARGO) test --workspace --no-fail-fast -- --test-threads=4
+	tests/gentoo-box/selftest
+		tests/with-services $(CARGO) test --workspace --no-fail-fast -- --test-threads=4
 
 setup:   ## Install what the tests and the demo need; idempotent.
 	tests/setup-host
@@ -27,6 +28,7 @@ lint:   ## Format, clippy (warnings are errors), bans, licences, sources, shell 
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) deny check bans licenses sources
 	shellcheck -x tests/with-services tests/setup-host tests/demo tests/check-queries .ci/run
+	cd tests/gentoo-box && shellcheck -x setup box selftest update-manifests lib/machine lib/init
 
 sqlx:   ## Renew .sqlx/ from the migrations and the queries.
 	tests/with-services tests/check-queries --renew
