@@ -302,6 +302,10 @@ CREATE TABLE log_chunks (
 
 CREATE FUNCTION log_partition(wanted date) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    IF to_regclass('log_chunks_' || to_char(wanted, 'YYYYMMDD')) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    -- IF NOT EXISTS: two orchestrators may come here at once.
     EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF log_chunks FOR VALUES FROM (%L) TO (%L)',
                    'log_chunks_' || to_char(wanted, 'YYYYMMDD'), wanted, wanted + 1);
 END $$;

@@ -152,12 +152,13 @@ fn refusal(ready: &Ready, drone: &Drone, snapshot: &Snapshot, now: DateTime<Utc>
     if let Some(until) = ready.not_before.filter(|&until| until > now) {
         return Some(Refusal { reason: Reason::Pausing, until: Some(until) });
     }
-    let failed_here = ready.failed_on == Some(drone.drone);
-    if failed_here && snapshot.drones.iter().any(|other| other.drone != drone.drone) {
-        let until = ready.not_before.unwrap_or(now) + OTHERS_FIRST;
-        if until > now {
-            return Some(Refusal { reason: Reason::FailedHere, until: Some(until) });
-        }
+    let others = || snapshot.drones.iter().any(|other| other.drone != drone.drone);
+    if ready.failed_on == Some(drone.drone)
+        && let Some(until) = ready.not_before.map(|pause_end| pause_end + OTHERS_FIRST)
+        && until > now
+        && others()
+    {
+        return Some(Refusal { reason: Reason::FailedHere, until: Some(until) });
     }
     None
 }

@@ -61,12 +61,15 @@ impl Wake {
 
     /// Passes on what other orchestrators publish, until `stop`. Reconnects for ever.
     pub async fn listen(&self, client: Client, stop: CancellationToken) {
+        let mut said = false;
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => return,
-                outcome = self.relay(&client) => {
-                    if let Err(error) = outcome {
-                        warn!(%error, "Redis does not deliver wake-ups; falling back to looking every few seconds");
+                outcome = self.relay(&client, &mut said) => {
+                    if let Err(error) = outcome
+                        && !std::mem::replace(&mut said, true)
+                    {
+                        warn!(%error, "Redis does not deliver wake-ups; looking every few seconds until it does");
                     }
                 }
             }
@@ -77,10 +80,12 @@ impl Wake {
         }
     }
 
-    async fn relay(&self, client: &Client) -> redis::RedisResult<()> {
+    /// `said`: that it does not work was logged already.
+    async fn relay(&self, client: &Client, said: &mut bool) -> redis::RedisResult<()> {
         let mut channel = client.get_async_pubsub().await?;
         channel.subscribe(CHANNEL).await?;
         info!("Redis delivers wake-ups");
+        *said = false;
         // What happened while nobody listened is looked at now.
         self.here();
         let mut messages = channel.on_message();

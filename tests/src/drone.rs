@@ -3,14 +3,17 @@
 use crate::gpkg;
 use crate::swarm::Swarm;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use swarm_protocol::client::{BinhostClient, ClientError, DroneClient};
 use swarm_protocol::drone::{
-    Claim, ClaimRequest, Complete, Completed, Enrol, Fence, Heartbeat, HeartbeatAnswer, Held, OpenSession,
-    Start,
+    Claim, ClaimRequest, Complete, Completed, Completion, Enrol, Fence, Heartbeat, HeartbeatAnswer, Held,
+    OpenSession, Start,
 };
 use swarm_protocol::epoch::Epoch;
-use swarm_protocol::id::{SessionId, SessionNonce};
+use swarm_protocol::id::{AttemptId, SessionId, SessionNonce};
 use swarm_protocol::{Digest, PROTOCOL_VERSION};
+use tokio::task::JoinHandle;
 
 /// A drone with an open session.
 pub struct ScriptedDrone {
@@ -25,6 +28,17 @@ pub struct ScriptedDrone {
     epochs: Vec<Digest>,
     binhost_url: String,
     requests: AtomicI64,
+    settled: AtomicI64,
+    held: Mutex<Vec<AttemptId>>,
+}
+
+/// Keeps a drone's heart beating until it is dropped.
+pub struct Heart(JoinHandle<()>);
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl ScriptedDrone {
@@ -51,6 +65,8 @@ impl ScriptedDrone {
             epochs: vec![epoch.digest()],
             binhost_url: opened.binhost_url,
             requests: AtomicI64::new(0),
+            settled: AtomicI64::new(0),
+            held: Mutex::default(),
         };
         drone.beat(&[]).await.unwrap();
         drone
@@ -71,12 +87,29 @@ impl ScriptedDrone {
 
     /// One heartbeat that lists `held`.
     pub async fn beat(&self, held: &[&Claim]) -> Result<HeartbeatAnswer, ClientError> {
-        let held =
-            held.iter().map(|claim| Held { attempt: claim.attempt, progress: 1, phase: None }).collect();
+        self.beat_listing(held.iter().map(|claim| claim.attempt).collect()).await
+    }
+
+    /// Beats for as long as the answer lives, listing what the drone holds.
+    #[must_use]
+    pub fn heart(self: &Arc<Self>) -> Heart {
+        let drone = self.clone();
+        Heart(tokio::spawn(async move {
+            loop {
+                let held = drone.held.lock().unwrap().clone();
+                // The orchestrator may be away; the next beat tells.
+                let _ = drone.beat_listing(held).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }))
+    }
+
+    async fn beat_listing(&self, held: Vec<AttemptId>) -> Result<HeartbeatAnswer, ClientError> {
+        let held = held.into_iter().map(|attempt| Held { attempt, progress: 1, phase: None }).collect();
         let beat = Heartbeat {
             session: self.session,
             held,
-            settled_request: self.requests.load(Ordering::Relaxed),
+            settled_request: self.settled.load(Ordering::Relaxed),
             memory_free_bytes: 4 << 30,
             disk_free_bytes: 100 << 30,
             load: 0.5,
@@ -101,7 +134,16 @@ impl ScriptedDrone {
 
     /// Claims one package, waiting for at most `wait_seconds`.
     pub async fn claim(&self, wait_seconds: u16) -> Option<Claim> {
-        self.client.claim(&self.claim_request(wait_seconds)).await.unwrap().claims.pop()
+        let request = self.claim_request(wait_seconds);
+        let claim = self.client.claim(&request).await.unwrap().claims.pop();
+        self.held.lock().unwrap().extend(claim.as_ref().map(|claim| claim.attempt));
+        self.settled.store(request.request, Ordering::Relaxed);
+        claim
+    }
+
+    /// No longer lists the claim.
+    pub fn forget(&self, claim: &Claim) {
+        self.held.lock().unwrap().retain(|attempt| *attempt != claim.attempt);
     }
 
     /// The fence of a claim's reports.
@@ -134,9 +176,11 @@ impl ScriptedDrone {
     }
 
     /// Builds a claimed package from start to end.
-    pub async fn build(&self, claim: &Claim) -> Completed {
+    pub async fn build(&self, claim: &Claim) {
         self.start(claim).await.unwrap();
         let complete = self.upload(claim).await;
-        self.complete(claim, &complete).await.unwrap()
+        let completed = self.complete(claim, &complete).await.unwrap();
+        assert_eq!(completed.result, Completion::Received, "{:?}", completed.reason);
+        self.forget(claim);
     }
 }

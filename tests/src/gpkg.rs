@@ -36,12 +36,13 @@ pub fn package_with(claim: &Claim, other: &[(&str, &str)]) -> Vec<u8> {
     let metadata = compressed(&files);
     let image = compressed(&[("image/opt/empty".to_owned(), String::new())]);
     let mut manifest = String::new();
-    for (name, bytes) in [("metadata.tar.zst", &metadata), ("image.tar.zst", &image)] {
+    let version = b"swarm-tests\n".as_slice();
+    for (name, bytes) in [("gpkg-1", version), ("metadata.tar.zst", &metadata), ("image.tar.zst", &image)] {
         let (blake2b, sha512) = (hex(&Blake2b512::digest(bytes)), hex(&Sha512::digest(bytes)));
         writeln!(manifest, "DATA {name} {} BLAKE2B {blake2b} SHA512 {sha512}", bytes.len()).unwrap();
     }
     tar(&[
-        (format!("{root}/gpkg-1"), b"swarm-tests\n".as_slice()),
+        (format!("{root}/gpkg-1"), version),
         (format!("{root}/metadata.tar.zst"), &metadata),
         (format!("{root}/image.tar.zst"), &image),
         (format!("{root}/Manifest"), manifest.as_bytes()),

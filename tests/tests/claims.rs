@@ -19,6 +19,7 @@ async fn drones_that_claim_at_once_never_get_the_same_package() {
     for number in 0..DRONES {
         let drone = Arc::new(ScriptedDrone::join(&swarm, &format!("drone-{number}"), &plans::epoch()).await);
         tasks.push(tokio::spawn(async move {
+            let _heart = drone.heart();
             let mut claimed = Vec::new();
             while let Some(claim) = drone.claim(0).await {
                 // Handing back makes the package claimable again at once: the race goes on.
@@ -26,18 +27,21 @@ async fn drones_that_claim_at_once_never_get_the_same_package() {
                     let hand_back =
                         swarm_protocol::drone::HandBack { fence: drone.fence(&claim), reason: "test".into() };
                     drone.client.hand_back(claim.attempt, &hand_back).await.unwrap();
+                    drone.forget(&claim);
                     claimed.push(None);
                 } else {
                     drone.start(&claim).await.unwrap();
                     claimed.push(Some(claim.package));
                 }
             }
-            claimed.into_iter().flatten().collect::<Vec<_>>()
+            (drone, claimed.into_iter().flatten().collect::<Vec<_>>())
         }));
     }
-    let mut all = Vec::new();
+    let (mut all, mut drones) = (Vec::new(), Vec::new());
     for task in tasks {
-        all.extend(task.await.unwrap());
+        let (drone, claimed) = task.await.unwrap();
+        drones.push(drone.heart());
+        all.extend(claimed);
     }
     assert_eq!(all.len(), PACKAGES, "every package was claimed");
     assert_eq!(all.iter().collect::<HashSet<_>>().len(), PACKAGES, "none was claimed twice");
@@ -61,8 +65,9 @@ async fn a_repeated_claim_request_gets_the_same_claim() {
 async fn a_waiting_drone_gets_a_package_as_soon_as_its_last_wait_is_received() {
     let swarm = Swarm::start().await;
     let run = swarm.run(plans::epoch(), plans::plan(&["test/program-1", "test/library-1"], &[(0, 1)])).await;
-    let builder = ScriptedDrone::join(&swarm, "builder", &plans::epoch()).await;
+    let builder = Arc::new(ScriptedDrone::join(&swarm, "builder", &plans::epoch()).await);
     let waiter = Arc::new(ScriptedDrone::join(&swarm, "waiter", &plans::epoch()).await);
+    let _hearts = [builder.heart(), waiter.heart()];
     let library = builder.claim(5).await.unwrap();
     assert_eq!(library.cpv.to_string(), "test/library-1");
     assert!(library.closure.is_empty());
@@ -89,7 +94,8 @@ async fn a_waiting_drone_gets_a_package_as_soon_as_its_last_wait_is_received() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_redis_delays_and_nothing_else() {
     let mut swarm = Swarm::start().await;
-    let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
+    let drone = Arc::new(ScriptedDrone::join(&swarm, "one", &plans::epoch()).await);
+    let _heart = drone.heart();
     swarm.redis.take().unwrap().kill();
     let run = swarm.run(plans::epoch(), plans::flat(20)).await;
     for _ in 0..20 {

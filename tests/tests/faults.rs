@@ -1,6 +1,7 @@
 //! Drones that die, fall silent, come back, lie and fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 
+use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::Code;
 use swarm_protocol::drone::{Fail, Fence};
@@ -150,14 +151,16 @@ async fn a_package_that_fails_on_two_drones_is_quarantined_and_its_dependents_ar
         &[(1, 0), (2, 1)],
     );
     let run = swarm.run(plans::epoch(), plan).await;
-    let first = ScriptedDrone::join(&swarm, "first", &plans::epoch()).await;
-    let second = ScriptedDrone::join(&swarm, "second", &plans::epoch()).await;
+    let first = Arc::new(ScriptedDrone::join(&swarm, "first", &plans::epoch()).await);
+    let second = Arc::new(ScriptedDrone::join(&swarm, "second", &plans::epoch()).await);
+    let _hearts = [first.heart(), second.heart()];
     let claim = first.claim(5).await.unwrap();
     assert_eq!(claim.cpv.to_string(), "test/bad-1", "the longest chain goes first");
     first.start(&claim).await.unwrap();
     let report = fail(&first, &claim, FailureClass::Package);
     first.client.fail(claim.attempt, &report).await.unwrap();
     first.client.fail(claim.attempt, &report).await.expect("a repeated report is answered as at first");
+    first.forget(&claim);
     let other = first.claim(5).await.unwrap();
     assert_eq!(
         other.cpv.to_string(),
@@ -168,6 +171,7 @@ async fn a_package_that_fails_on_two_drones_is_quarantined_and_its_dependents_ar
     let claim = second.claim(5).await.unwrap();
     assert_eq!(claim.cpv.to_string(), "test/bad-1");
     second.client.fail(claim.attempt, &fail(&second, &claim, FailureClass::Package)).await.unwrap();
+    second.forget(&claim);
 
     let frozen = swarm.run_reaches(run, RunState::Frozen, 20).await;
     assert_eq!((frozen.counts.quarantined, frozen.counts.blocked, frozen.counts.received), (1, 2, 1));

@@ -17,7 +17,7 @@ use swarm_protocol::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Completion, Enrol, Enrolled, Fail,
     HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
 };
-use swarm_protocol::id::AttemptId;
+use swarm_protocol::id::{AttemptId, DroneId};
 use swarm_protocol::state::Role;
 use swarm_protocol::{Code, PROTOCOL_VERSION};
 
@@ -28,6 +28,10 @@ const EXCERPT: usize = 8_000;
 fn clip(text: &str, characters: usize) -> String {
     // Postgres stores no NUL.
     text.chars().filter(|&character| character != '\0').take(characters).collect()
+}
+
+fn by(drone: DroneId) -> Note<'static> {
+    Note { speaker: Some(drone), ..Note::default() }
 }
 
 /// Trades a join token for a drone's own; a drone that enrols again from the same machine gets a new one.
@@ -160,18 +164,18 @@ pub async fn claim(
 /// held → building.
 pub async fn start(
     State(app): State<Shared>,
-    _: Drone,
+    Drone(drone): Drone,
     Path(attempt): Path<AttemptId>,
     Json(start): Json<Start>,
 ) -> Result<StatusCode, ApiError> {
-    app.apply(Subject::Attempt(attempt), &Transition::Start { fence: start.fence }, Note::default()).await?;
+    app.apply(Subject::Attempt(attempt), &Transition::Start { fence: start.fence }, by(drone)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Stores one chunk of the log.
 pub async fn log(
     State(app): State<Shared>,
-    _: Drone,
+    Drone(drone): Drone,
     Path(attempt): Path<AttemptId>,
     Json(chunk): Json<LogChunk>,
 ) -> Result<StatusCode, ApiError> {
@@ -181,7 +185,7 @@ pub async fn log(
     if chunk.sequence < 0 {
         return Err(ApiError::new(Code::InvalidValue, "sequence counts from 0"));
     }
-    if logs::insert(&app.db, attempt, chunk.fence, chunk.sequence, &zstd).await? {
+    if logs::insert(&app.db, attempt, drone, chunk.fence, chunk.sequence, &zstd).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::new(Code::StaleReport, "attempt, token and session do not belong together"))
@@ -191,12 +195,12 @@ pub async fn log(
 /// building → accepting → received, as far as it goes now.
 pub async fn complete(
     State(app): State<Shared>,
-    _: Drone,
+    Drone(drone): Drone,
     Path(attempt): Path<AttemptId>,
     Json(complete): Json<Complete>,
 ) -> Result<axum::Json<Completed>, ApiError> {
     let Complete { fence, built, size } = complete;
-    let note = Note { built_bytes: Some(size), ..Note::default() };
+    let note = Note { built_bytes: Some(size), ..by(drone) };
     app.apply(Subject::Attempt(attempt), &Transition::Complete { fence, built }, note).await?;
     match receive::drive(&app, attempt).await {
         Ok(completed) => Ok(axum::Json(completed)),
@@ -212,12 +216,12 @@ pub async fn complete(
 /// The attempt failed; the retry rule judges it.
 pub async fn fail(
     State(app): State<Shared>,
-    _: Drone,
+    Drone(drone): Drone,
     Path(attempt): Path<AttemptId>,
     Json(fail): Json<Fail>,
 ) -> Result<StatusCode, ApiError> {
     let (reason, excerpt) = (clip(&fail.reason, REASON), clip(&fail.excerpt, EXCERPT));
-    let note = Note { reason: Some(&reason), excerpt: Some(&excerpt), ..Note::default() };
+    let note = Note { reason: Some(&reason), excerpt: Some(&excerpt), ..by(drone) };
     let transition = Transition::Fail { fence: fail.fence, class: fail.class };
     app.apply(Subject::Attempt(attempt), &transition, note).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -226,12 +230,12 @@ pub async fn fail(
 /// The drone stops and gives its package back.
 pub async fn hand_back(
     State(app): State<Shared>,
-    _: Drone,
+    Drone(drone): Drone,
     Path(attempt): Path<AttemptId>,
     Json(hand_back): Json<HandBack>,
 ) -> Result<StatusCode, ApiError> {
     let reason = clip(&hand_back.reason, REASON);
-    let note = Note { reason: Some(&reason), ..Note::default() };
+    let note = Note { reason: Some(&reason), ..by(drone) };
     app.apply(Subject::Attempt(attempt), &Transition::HandBack { fence: hand_back.fence }, note).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,12 +3,13 @@
 use chrono::NaiveDate;
 use sqlx::{PgExecutor, PgPool};
 use swarm_protocol::drone::Fence;
-use swarm_protocol::id::AttemptId;
+use swarm_protocol::id::{AttemptId, DroneId};
 
 /// Stores a chunk if the fence holds; a chunk that is there already stays as it is. `false`: the fence does not hold.
 pub async fn insert(
     db: impl PgExecutor<'_>,
     attempt: AttemptId,
+    drone: DroneId,
     fence: Fence,
     sequence: i32,
     zstd: &[u8],
@@ -17,7 +18,7 @@ pub async fn insert(
     sqlx::query_scalar!(
         r#"WITH fenced AS (
                SELECT id, (claimed_at AT TIME ZONE 'UTC')::date AS day FROM attempts
-               WHERE id = $1 AND token = $2 AND session_id = $3
+               WHERE id = $1 AND token = $2 AND session_id = $3 AND drone_id = $6
            ), stored AS (
                INSERT INTO log_chunks (attempt_id, sequence, day, zstd)
                SELECT id, $4, day, $5 FROM fenced ON CONFLICT DO NOTHING
@@ -27,7 +28,8 @@ pub async fn insert(
         fence.token.0,
         fence.session.0,
         sequence,
-        zstd
+        zstd,
+        drone.0
     )
     .fetch_one(db)
     .await

@@ -14,6 +14,7 @@ pub async fn ready(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Ready>> {
         Ready,
         r#"SELECT p.id AS "package: PackageId", e.digest AS "epoch: Digest", p.rank, p.estimate_seconds, p.not_before,
                   (SELECT a.drone_id FROM attempts a WHERE a.package_id = p.id AND a.outcome = 'failed'
+                     AND a.number > p.forgiven
                    ORDER BY a.number DESC LIMIT 1) AS "failed_on: DroneId"
            FROM runs r JOIN epochs e ON e.id = r.epoch_id JOIN packages p ON p.run_id = r.id
            WHERE r.state = 'building' AND p.state = 'needed' AND p.unmet = 0

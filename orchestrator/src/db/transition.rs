@@ -53,6 +53,8 @@ pub struct Note<'a> {
     pub built_bytes: Option<u64>,
     /// What the binhost staged.
     pub staged: Option<&'a Staged>,
+    /// Who reports: a drone speaks only for its own attempts (law 11).
+    pub speaker: Option<DroneId>,
     /// For whom a new attempt begins: the session and its claim request.
     pub claimant: Option<(SessionId, i64)>,
 }
@@ -118,6 +120,9 @@ pub async fn apply(
     note: Note<'_>,
 ) -> Result<Applied, ApplyError> {
     let locked = lock(tx, rules, subject, transition, note).await?;
+    if note.speaker.is_some() && locked.cell.attempt.map(|attempt| attempt.drone) != note.speaker {
+        return Err(Refusal::Stale.into());
+    }
     let step = package::step(&locked.cell, transition, &rules.policy)?;
     let mut applied = Applied { step, package: locked.package, run: locked.run, begun: None };
     let Step::Change(change) = step else { return Ok(applied) };
