@@ -1,0 +1,66 @@
+//! Digests taken while bytes pass: of a member for the Manifest, of the whole file for the index and the store.
+
+use blake2::Blake2b512;
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha512};
+use std::io::{self, Read};
+use swarm_protocol::Digest;
+
+/// Lower-case hexadecimal digits.
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
+    bytes.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
+/// The two digests of Portage's Manifests (`MANIFEST2_HASH_DEFAULTS`).
+#[derive(Default)]
+pub(super) struct MemberDigests {
+    blake2b: Blake2b512,
+    sha512: Sha512,
+}
+
+impl MemberDigests {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.blake2b.update(bytes);
+        self.sha512.update(bytes);
+    }
+
+    /// BLAKE2B and SHA512 in hexadecimal.
+    pub(super) fn finish(self) -> (String, String) {
+        (hex(self.blake2b.finalize()), hex(self.sha512.finalize()))
+    }
+}
+
+/// Passes a file through, counting and hashing all of it.
+pub(super) struct Whole<R> {
+    inner: R,
+    size: u64,
+    blake3: blake3::Hasher,
+    md5: Md5,
+    sha1: Sha1,
+}
+
+impl<R> Whole<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { inner, size: 0, blake3: blake3::Hasher::new(), md5: Md5::new(), sha1: Sha1::new() }
+    }
+
+    /// Length, BLAKE3, MD5 and SHA-1 of what has passed.
+    pub(super) fn finish(self) -> (u64, Digest, String, String) {
+        (self.size, self.blake3.finalize().into(), hex(self.md5.finalize()), hex(self.sha1.finalize()))
+    }
+}
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let bytes = buffer.get(..count).unwrap_or_default();
+        self.size += bytes.len() as u64;
+        self.blake3.update(bytes);
+        self.md5.update(bytes);
+        self.sha1.update(bytes);
+        Ok(count)
+    }
+}

@@ -1,0 +1,102 @@
+//! The HTTP interface.
+//!
+//! | call | who |
+//! |---|---|
+//! | `PUT /api/v1/uploads/{blake3}` | an attempt's ticket |
+//! | `POST /api/v1/targets/{target}/runs/{run}/stage` | the control ticket |
+//! | `PUT /api/v1/targets/{target}/generations/{number}` | the control ticket |
+//! | `POST /api/v1/targets/{target}/promote`, `GET …/current` | the control ticket |
+//! | `GET /staging/{target}/{run}/{path}` | a ticket of an attempt of that run, or control; never 304 |
+//! | `GET /generations/{target}/{number}/{path}` | the control ticket: the gate, before anybody else sees it |
+//! | `GET /binhost/{target}/{path}` | everybody: what workstations install from |
+//! | `GET /healthz`, `GET /readyz` | everybody |
+//!
+//! Every error is a problem+json, those of routing included. HEAD works wherever GET does.
+
+mod answer;
+mod body;
+mod conditions;
+mod control;
+mod failure;
+mod params;
+mod range;
+mod tickets;
+mod upload;
+mod views;
+
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use failure::Failure;
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+use swarm_protocol::Code;
+use swarm_protocol::ticket::TicketVerifier;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) store: Arc<Store>,
+    pub(crate) tickets: TicketVerifier,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+}
+
+/// All routes.
+pub(crate) fn router(app: App) -> Router {
+    let target = Router::new()
+        .route("/runs/{run}/stage", post(control::stage))
+        .route("/generations/{number}", put(control::prepare))
+        .route("/promote", post(control::promote))
+        .route("/current", get(control::current));
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/api/v1/uploads/{digest}", put(upload::upload))
+        .nest("/api/v1/targets/{target}", target)
+        .route("/staging/{target}/{run}/{*path}", get(views::staging))
+        .route("/generations/{target}/{number}/{*path}", get(views::generation))
+        .route("/binhost/{target}/{*path}", get(views::public))
+        .fallback(|| async { Failure::new(Code::NotFound, "there is nothing at this path") })
+        .method_not_allowed_fallback(|| async {
+            Failure::new(Code::MethodNotAllowed, "this path does not take this method")
+        })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(log))
+        .with_state(app)
+}
+
+async fn ready(State(app): State<App>) -> Result<&'static str, Failure> {
+    blocking(move || app.store.check_able()).await?;
+    Ok("ready\n")
+}
+
+/// One line per request, for those who ask for it. Tickets travel in a header, so no line holds one.
+async fn log(request: Request, next: Next) -> Response {
+    let (method, path, start) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+    let response = next.run(request).await;
+    let (status, elapsed) = (response.status().as_u16(), start.elapsed());
+    tracing::debug!(http.method = %method, http.path = path, http.status = status, http.elapsed = ?elapsed, "answered");
+    response
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request ended in a panic");
+    Failure::new(Code::Internal, "a defect; the binhost's log has more").into_response()
+}
+
+/// Runs file system work where it may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Error::Damaged(format!("a task did not end: {error}"))),
+    }
+}

@@ -1,0 +1,85 @@
+//! What the orchestrator asks: stage, prepare, promote, current. All of it is idempotent.
+
+use super::failure::Failure;
+use super::params::{self, Params};
+use super::tickets::Bearer;
+use super::{App, blocking, body};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use std::sync::Arc;
+use swarm_protocol::binhost::{Current, Prepare, Prepared, Promote, Stage, Staged};
+use swarm_protocol::gentoo::TargetName;
+
+/// `POST …/runs/{run}/stage`
+pub(super) async fn stage(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params((target, run)): Params<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Staged>, Failure> {
+    bearer.control()?;
+    let (name, run) = (target_name(&target)?, params::run(&run)?);
+    let stage: Stage = body::json(&app, &headers, body).await?;
+    let (now, store) = (app.clock.now(), Arc::clone(&app.store));
+    let (package, attempt) = (stage.package, stage.attempt);
+    let target = name.clone();
+    let staged =
+        blocking(move || store.target_or_new(&target)?.stage(&store.blobs, run, &stage, now)).await?;
+    tracing::info!(target.name = %name, %run, %package, %attempt, artifact.path = staged.path, "staged");
+    Ok(Json(staged))
+}
+
+/// `PUT …/generations/{number}`
+pub(super) async fn prepare(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params((target, number)): Params<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Prepared>, Failure> {
+    bearer.control()?;
+    let (name, number) = (target_name(&target)?, params::number(&number)?);
+    let prepare: Prepare = body::json(&app, &headers, body).await?;
+    let (now, store) = (app.clock.now(), Arc::clone(&app.store));
+    let target = name.clone();
+    let prepared =
+        blocking(move || store.target_or_new(&target)?.prepare(&store.blobs, number, &prepare, now)).await?;
+    tracing::info!(target.name = %name, generation = %number, packages = prepared.packages, "prepared");
+    Ok(Json(prepared))
+}
+
+/// `POST …/promote`
+pub(super) async fn promote(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params(target): Params<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Current>, Failure> {
+    bearer.control()?;
+    let name = target_name(&target)?;
+    let promote: Promote = body::json(&app, &headers, body).await?;
+    let (number, store) = (promote.number, Arc::clone(&app.store));
+    let target = name.clone();
+    let current = blocking(move || store.target_or_new(&target)?.promote(&promote)).await?;
+    tracing::info!(target.name = %name, generation = %number, "promoted");
+    Ok(Json(current))
+}
+
+/// `GET …/current`
+pub(super) async fn current(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params(target): Params<String>,
+) -> Result<Json<Current>, Failure> {
+    bearer.control()?;
+    let none = Current { number: None, timestamp: None };
+    Ok(Json(app.store.target(&target_name(&target)?).map_or(none, |target| target.current())))
+}
+
+fn target_name(text: &str) -> Result<TargetName, Failure> {
+    params::parse("target", text)
+}

@@ -1,0 +1,60 @@
+//! Who asks: the bearer's ticket, verified offline (law 11).
+
+use super::App;
+use super::failure::Failure;
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use swarm_protocol::Code;
+use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::RunId;
+use swarm_protocol::ticket::{Scope, Ticket};
+
+/// A ticket that is good now. As a handler's first argument, it is judged before anything else.
+pub(super) struct Bearer(Ticket);
+
+impl FromRequestParts<App> for Bearer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let refuse = |detail: String| Failure::new(Code::Unauthenticated, detail);
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let (scheme, ticket) = header.and_then(|header| header.split_once(' ')).unwrap_or_default();
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(refuse("a ticket is needed".to_owned()));
+        }
+        let ticket = app.tickets.verify(ticket.trim(), app.clock.now());
+        ticket.map(Self).map_err(|error| refuse(error.to_string()))
+    }
+}
+
+impl Bearer {
+    /// The orchestrator's own calls.
+    pub(super) fn control(&self) -> Result<(), Failure> {
+        match self.0.scope {
+            Scope::Control => Ok(()),
+            Scope::Attempt { .. } => Err(forbidden("this ticket is for an attempt's upload only")),
+        }
+    }
+
+    /// The largest upload that the ticket allows.
+    pub(super) fn upload(&self) -> Result<u64, Failure> {
+        match self.0.scope {
+            Scope::Attempt { max_bytes, .. } => Ok(max_bytes),
+            Scope::Control => Err(forbidden("uploads need the ticket of an attempt")),
+        }
+    }
+
+    /// The staging view of a run: for its attempts, and for the orchestrator.
+    pub(super) fn staging(&self, of_target: &TargetName, of_run: RunId) -> Result<(), Failure> {
+        match &self.0.scope {
+            Scope::Control => Ok(()),
+            Scope::Attempt { target, run, .. } if target == of_target && *run == of_run => Ok(()),
+            Scope::Attempt { .. } => Err(forbidden("this ticket is for another run")),
+        }
+    }
+}
+
+fn forbidden(detail: &str) -> Failure {
+    Failure::new(Code::Forbidden, detail)
+}

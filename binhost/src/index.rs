@@ -1,0 +1,199 @@
+//! Portage's `Packages` index (`portage/getbinpkg.py`, `PackageIndex`; `dbapi/bintree.py`, `_pkgindex_*`).
+//!
+//! # The format
+//!
+//! UTF-8 text: a header and one entry per artifact, each a block of `KEY: value` lines that an empty line ends. A line
+//! is split at its first colon, and one character after it is dropped; there is no escape, so a value has no newline.
+//!
+//! ```text
+//! PACKAGES: 1
+//! TIMESTAMP: 1700000000
+//! VERSION: 0
+//!
+//! BUILD_ID: 2
+//! BUILD_TIME: 1699990000
+//! CHOST: x86_64-pc-linux-gnu
+//! CPV: sys-libs/zlib-1.3.1
+//! DEFINED_PHASES: compile configure install
+//! EAPI: 8
+//! IUSE: +ssl static-libs
+//! KEYWORDS: ~amd64
+//! LICENSE: ZLIB
+//! MD5: 0cc175b9c0f1b6a831c399e269772661
+//! PATH: sys-libs/zlib/zlib-1.3.1-2.gpkg.tar
+//! PROVIDES: x86_64: libz.so.1
+//! RDEPEND: >=sys-libs/glibc-2.36
+//! SHA1: 86f7e437faa5a7fce15d1ddcb9eaeaea377667b8
+//! SIZE: 122880
+//! SLOT: 0/1
+//! USE: amd64 ssl
+//! MTIME: 1699990012
+//! REPO: gentoo
+//! ```
+//!
+//! * **Header.** A client takes the index only if `TIMESTAMP` is greater than what it holds and `VERSION` is at most 0.
+//!   `TTL` would keep clients from asking again, so there is none (PORTAGE.md 5). `PROFILE`, `USE_EXPAND` and the like,
+//!   which Portage writes for clients without a profile of their own, are not in packages, so we have none to tell.
+//! * **Inherited keys.** `CHOST` and `repository` may stand in the header, and entries that agree leave them out. Ours
+//!   never do: an entry's text depends on its artifact alone, so a view can be put together from finished pieces.
+//! * **Defaults.** A key whose value is the default — empty for most, `0` for `EAPI` and `SLOT` — is left out.
+//! * **Translated keys.** `_mtime_` is written `MTIME`, `repository` is written `REPO` (and `DESCRIPTION` `DESC`, which
+//!   Portage accepts but has long ceased to write). Keys are sorted by their name *before* translation.
+//! * **Order.** Entries are sorted by CPV as text, then by BUILD_ID.
+//! * `USER_PATCHES` matters where present: clients with patches of their own compare it.
+//! * Dependencies are USE-evaluated; in a built package they already are, which [`crate::check`] makes sure of.
+//!
+//! `Packages.gz` is the same text as one gzip member that carries no name and the TIMESTAMP as its time: the same set
+//! at the same TIMESTAMP has the same bytes.
+
+use crate::artifact::Artifact;
+use bytes::Bytes;
+use flate2::{Compression, GzBuilder};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use swarm_protocol::Digest;
+
+/// The keys that come from a package's metadata, by their names before translation, as the index orders them.
+pub(crate) const METADATA_KEYS: &[&str] = &[
+    "BDEPEND",
+    "BUILD_TIME",
+    "CHOST",
+    "DEFINED_PHASES",
+    "DEPEND",
+    "EAPI",
+    "IDEPEND",
+    "IUSE",
+    "KEYWORDS",
+    "LICENSE",
+    "PDEPEND",
+    "PROPERTIES",
+    "PROVIDES",
+    "RDEPEND",
+    "REQUIRES",
+    "RESTRICT",
+    "SLOT",
+    "USE",
+    "USER_PATCHES",
+    "repository",
+];
+
+/// Bytes to be served, with their validator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Document {
+    pub(crate) bytes: Bytes,
+    /// A strong `ETag`, quotes included.
+    pub(crate) etag: String,
+}
+
+impl From<Vec<u8>> for Document {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { etag: format!("\"{}\"", Digest::of(&bytes)), bytes: bytes.into() }
+    }
+}
+
+/// `Packages` and `Packages.gz`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Files {
+    pub(crate) text: Document,
+    pub(crate) gzip: Document,
+}
+
+/// The index of `artifacts`, which come in the order of [`sort`].
+pub(crate) fn files<'a>(timestamp: i64, artifacts: impl ExactSizeIterator<Item = &'a Artifact>) -> Files {
+    let mut text = header(timestamp, artifacts.len());
+    artifacts.for_each(|artifact| entry(&mut text, artifact));
+    Files { gzip: gzip(timestamp, text.as_bytes()).into(), text: text.into_bytes().into() }
+}
+
+/// Orders artifacts as the index does.
+pub(crate) fn sort<T: AsRef<Artifact>>(artifacts: &mut [T]) {
+    let key = |artifact: &Artifact| (artifact.cpv.to_string(), artifact.build_id);
+    artifacts.sort_by_cached_key(|artifact| key(artifact.as_ref()));
+}
+
+fn header(timestamp: i64, packages: usize) -> String {
+    format!("PACKAGES: {packages}\nTIMESTAMP: {timestamp}\nVERSION: 0\n\n")
+}
+
+fn entry(text: &mut String, artifact: &Artifact) {
+    let own = [
+        ("BUILD_ID", artifact.build_id.to_string()),
+        ("CPV", artifact.cpv.to_string()),
+        ("MD5", artifact.md5.clone()),
+        ("PATH", artifact.path.clone()),
+        ("SHA1", artifact.sha1.clone()),
+        ("SIZE", artifact.size.to_string()),
+        ("_mtime_", artifact.mtime.to_string()),
+    ];
+    let own = own.iter().map(|(key, value)| (*key, value.as_str()));
+    let metadata = artifact.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let mut lines: Vec<(&str, &str)> =
+        own.chain(metadata).filter(|(key, value)| !is_default(key, value)).collect();
+    lines.sort_unstable();
+    for (key, value) in lines {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{}: {value}", written(key));
+    }
+    text.push('\n');
+}
+
+fn is_default(key: &str, value: &str) -> bool {
+    value.is_empty() || (matches!(key, "EAPI" | "SLOT") && value == "0")
+}
+
+fn written(key: &str) -> &str {
+    match key {
+        "_mtime_" => "MTIME",
+        "repository" => "REPO",
+        other => other,
+    }
+}
+
+fn gzip(timestamp: i64, text: &[u8]) -> Vec<u8> {
+    let time = u32::try_from(timestamp).unwrap_or(0);
+    let mut encoder = GzBuilder::new().mtime(time).write(Vec::new(), Compression::default());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(text);
+    encoder.finish().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Package;
+    use std::io::Read;
+    use std::sync::Arc;
+    use swarm_protocol::id::BuildId;
+
+    fn artifact(cpv: &str, build_id: i32, edit: impl Fn(Package<'_>) -> Package<'_>) -> Arc<Artifact> {
+        let package = crate::gpkg::read(&edit(Package::new(cpv, build_id)).bytes()[..]).unwrap();
+        let mut artifact = Artifact::of(&package, &cpv.parse().unwrap(), BuildId(build_id), 1_700_000_012);
+        // What the compressor makes of the file is not this test's subject.
+        (artifact.size, artifact.md5, artifact.sha1) = (122_880, "5".repeat(32), "1".repeat(40));
+        Arc::new(artifact)
+    }
+
+    #[test]
+    fn a_packages_file() {
+        let mut artifacts = vec![
+            artifact("sys-libs/zlib-1.3.1", 10, |p| p.value("EAPI", "0").value("SLOT", "0").value("USE", "")),
+            artifact("sys-libs/zlib-1.3.1", 9, |p| p.value("USER_PATCHES", "a.patch b.patch")),
+            artifact("app-arch/xz-utils-5.6.4", 1, |p| p.value("RESTRICT", "!test? ( test )")),
+        ];
+        sort(&mut artifacts);
+        let files = files(1_700_000_100, artifacts.iter().map(AsRef::as_ref));
+        insta::assert_snapshot!(std::str::from_utf8(&files.text.bytes).unwrap());
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(&files.gzip.bytes[..]).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, files.text.bytes);
+        artifacts.reverse();
+        sort(&mut artifacts);
+        assert_eq!(super::files(1_700_000_100, artifacts.iter().map(AsRef::as_ref)), files);
+    }
+
+    #[test]
+    fn an_empty_index_is_a_header() {
+        let files = files(7, [].into_iter());
+        assert_eq!(&files.text.bytes[..], b"PACKAGES: 0\nTIMESTAMP: 7\nVERSION: 0\n\n");
+    }
+}

@@ -1,0 +1,36 @@
+//! The binhost: artifact store, generations and `Packages` index, served the way Portage asks.
+//!
+//! It knows nothing of queues or drones, and keeps all it knows in one directory (`README.md` has its layout), so that
+//! a plain nginx can serve that directory too, and `kill -9` at any point leaves a state that the next start reads.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`gpkg`] | reads and verifies GLEP 78 packages: no unpacking, no child process |
+//! | [`check`] | the pure comparison of a package with what was asked for (law 8) |
+//! | [`index`] | the text of the `Packages` index |
+//! | `journal`, `durable` | append-only logs and writes that survive a power cut |
+//! | `blobs` | bytes by BLAKE3 digest: the upload's temporary file and its rename |
+//! | `target` | one target: catalog of paths, staging of runs, generations, which is current |
+//! | `store` | the directory: its lock, the sweep at start, its targets |
+//! | `http`, `server` | routes and tickets; the accept loop and its bounds |
+
+pub mod check;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod gpkg;
+pub mod index;
+
+mod artifact;
+mod blobs;
+mod durable;
+mod error;
+mod http;
+mod journal;
+mod server;
+mod store;
+mod target;
+
+#[cfg(test)]
+#[path = "../tests/binhost/package.rs"]
+mod testing;

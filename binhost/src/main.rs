@@ -1,0 +1,79 @@
+//! `build-binhost`: the artifact store that drones upload to and workstations install from.
+
+use anyhow::{Context, Result};
+use build_binhost::{clock::SystemClock, config::Config, daemon};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+/// The binhost of Build Swarm: artifact store, generations, Packages index, serving.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, short, default_value = "/etc/build-swarm/binhost.toml", global = true)]
+    config: PathBuf,
+    /// Check the configuration, say what is wrong and where, and end.
+    #[arg(long, global = true)]
+    check_config: bool,
+    /// Write the log as JSON lines.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon (the default).
+    Serve,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    if arguments.log_json {
+        log.json().init();
+    } else {
+        log.init();
+    }
+    let config = Config::load(&arguments.config)?;
+    if arguments.check_config {
+        println!("{}: the configuration is good", arguments.config.display());
+        return Ok(());
+    }
+    let Command::Serve = arguments.command.unwrap_or(Command::Serve);
+    tokio::runtime::Runtime::new()?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<()> {
+    let daemon = daemon::open(config, Arc::new(SystemClock)).await?;
+    info!(binhost.listen = %daemon.address(), "the binhost listens");
+    let stop = CancellationToken::new();
+    tokio::spawn(signals(stop.clone())?);
+    daemon.run(stop).await;
+    info!("the binhost has stopped");
+    Ok(())
+}
+
+/// The first SIGTERM or SIGINT drains the requests, the second ends the process at once: the store is made for that.
+fn signals(stop: CancellationToken) -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        for second in [false, true] {
+            tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+            if second {
+                warn!("a second signal: stopping now");
+                std::process::exit(1);
+            }
+            info!("stopping: no new connections, running requests end");
+            stop.cancel();
+        }
+    })
+}

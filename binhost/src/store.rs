@@ -1,0 +1,85 @@
+//! The binhost's directory: one process at a time, blobs, targets.
+
+use crate::blobs::Blobs;
+use crate::durable;
+use crate::error::{Doing, Error, Result};
+use crate::target::Target;
+use rustix::fs::{FlockOperation, flock};
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
+use swarm_protocol::Code;
+use swarm_protocol::gentoo::TargetName;
+
+/// An open store.
+pub(crate) struct Store {
+    pub(crate) blobs: Blobs,
+    directory: PathBuf,
+    targets: RwLock<HashMap<TargetName, Arc<Target>>>,
+    /// Locked as long as the process lives.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens a store, and brings it into order after a crash; an empty directory becomes a new one.
+    pub(crate) fn open(root: &Path) -> Result<Self> {
+        std::fs::create_dir_all(root).doing("create", root)?;
+        let lock = lock(&root.join("lock"))?;
+        let directory = durable::create_dir(root, Path::new("targets"))?;
+        let blobs = Blobs::open(root)?;
+        let mut targets = HashMap::new();
+        for entry in directory.read_dir().doing("list", &directory)? {
+            let path = entry.doing("list", &directory)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let strange = |_| Error::Damaged(format!("{} is no target's directory", path.display()));
+            let target = TargetName::from_str(name).map_err(strange)?;
+            targets.insert(target, Arc::new(Target::open(&directory, name)?));
+        }
+        Ok(Self { blobs, directory, targets: RwLock::new(targets), _lock: lock })
+    }
+
+    /// A target that something was once staged or prepared for.
+    pub(crate) fn target(&self, name: &TargetName) -> Option<Arc<Target>> {
+        self.targets.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The same, or a new one.
+    pub(crate) fn target_or_new(&self, name: &TargetName) -> Result<Arc<Target>> {
+        if let Some(target) = self.target(name) {
+            return Ok(target);
+        }
+        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(target) = targets.get(name) {
+            return Ok(Arc::clone(target));
+        }
+        let target = Arc::new(Target::open(&self.directory, name.as_str())?);
+        targets.insert(name.clone(), Arc::clone(&target));
+        Ok(target)
+    }
+
+    /// Whether the store can take writes.
+    pub(crate) fn check_able(&self) -> Result<()> {
+        let targets: Vec<_> =
+            self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        if targets.iter().any(|target| !target.is_able()) {
+            return Err(Error::refused(
+                Code::Unavailable,
+                "a journal could not be written; restart the binhost",
+            ));
+        }
+        self.blobs.probe()
+    }
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(path).doing("open", path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Error::Damaged(format!("{} is held by another binhost", path.display())))
+        }
+        Err(error) => Err(error).doing("lock", path),
+    }
+}

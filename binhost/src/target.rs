@@ -1,0 +1,250 @@
+//! One target: what was staged for its runs, its generations, and which of them is current.
+//!
+//! Everything durable is below `targets/NAME/`:
+//!
+//! ```text
+//! artifacts.log               journal of every artifact that ever got a path (law 9: a path never names other bytes)
+//! runs/RUN/staging.log        journal of what was staged for a run, in order
+//! generations/N/              complete: files at their paths, Packages, Packages.gz, .generation.json
+//! current -> generations/N    the one switch
+//! promotions.log              journal of the generations that ever were current: their files stay public
+//! ```
+//!
+//! Writers take [`Target::files`] for as long as they write, and change the in-memory [`State`] only after the disk has
+//! what it shall have. Readers take the state's lock for an instant and go on with what they cloned, so an answer is
+//! of one state, and nobody waits for an fsync but those who write.
+
+mod catalog;
+mod generation;
+mod promote;
+mod recover;
+mod staging;
+
+pub(crate) use generation::Generation;
+pub(crate) use staging::Run;
+
+use crate::artifact::{self, Artifact};
+use crate::blobs::Blobs;
+use crate::error::{Error, Result};
+use crate::gpkg::{self, GpkgError};
+use crate::journal::Journal;
+use crate::{check, clock, index};
+use catalog::{Catalog, Place};
+use generation::Published;
+use promote::Promotion;
+use staging::{Decision, Record};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use swarm_protocol::Code;
+use swarm_protocol::binhost::{Current, Prepare, Prepared, Promote, Stage, Staged};
+use swarm_protocol::id::{GenerationNumber, RunId};
+
+/// A target with its lock.
+pub(crate) struct Target {
+    directory: PathBuf,
+    files: Mutex<Files>,
+    state: RwLock<State>,
+}
+
+/// The journals; who holds them is the target's only writer.
+struct Files {
+    artifacts: Journal,
+    runs: HashMap<RunId, Journal>,
+    promotions: Journal,
+}
+
+/// What is known of a target, as it stands on disk.
+#[derive(Default)]
+struct State {
+    catalog: Catalog,
+    runs: HashMap<RunId, Arc<Run>>,
+    generations: BTreeMap<GenerationNumber, Arc<Generation>>,
+    /// The generations that ever were current, in that order.
+    promoted: Vec<Promotion>,
+    current: Option<Arc<Published>>,
+}
+
+impl Target {
+    fn files(&self) -> MutexGuard<'_, Files> {
+        // A panic under the lock leaves the state as it was: it is changed in single steps.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// False when a journal refuses appends until a restart.
+    pub(crate) fn is_able(&self) -> bool {
+        let files = self.files();
+        files.artifacts.is_able() && files.promotions.is_able() && files.runs.values().all(Journal::is_able)
+    }
+
+    /// What is staged for a run; nothing for a run that we do not know.
+    pub(crate) fn run(&self, run: RunId, now: i64) -> Arc<Run> {
+        self.read().runs.get(&run).cloned().unwrap_or_else(|| Arc::new(Run::empty(now)))
+    }
+
+    /// Validates an uploaded artifact, fixes its path, and makes it visible to its run.
+    pub(crate) fn stage(&self, blobs: &Blobs, run: RunId, stage: &Stage, now: i64) -> Result<Staged> {
+        artifact::valid_build_id(stage.expected.build_id)?;
+        let path = artifact::path(&stage.expected.cpv, stage.expected.build_id);
+        if let Decision::Answer(artifact) = self.run(run, now).decide(stage, &path)? {
+            return Ok(artifact.staged());
+        }
+        // Reading a large file takes seconds: it is done outside the lock, and what was decided is decided again.
+        let artifact = inspect(blobs, stage)?;
+        let mut files = self.files();
+        let view = self.run(run, now);
+        if let Decision::Answer(artifact) = view.decide(stage, &path)? {
+            return Ok(artifact.staged());
+        }
+        let artifact = self.reserve(&mut files, artifact)?;
+        let record =
+            Record { package: stage.package, attempt: stage.attempt, path, at: view.next_timestamp(now) };
+        self.journal(&mut files, run)?.append(&record)?;
+        let staged = artifact.staged();
+        self.write().runs.insert(run, Arc::new(view.with(&record, artifact)));
+        Ok(staged)
+    }
+
+    /// Gives the artifact its path for ever, unless the path has other bytes. A crash after this leaves a reserved path
+    /// and nothing staged: the same call, repeated, finds its own reservation.
+    fn reserve(&self, files: &mut Files, artifact: Artifact) -> Result<Arc<Artifact>> {
+        let place = self.read().catalog.place(&artifact)?;
+        if let Place::Taken(known) = place {
+            return Ok(known);
+        }
+        files.artifacts.append(&artifact)?;
+        Ok(self.write().catalog.insert(artifact))
+    }
+
+    fn journal<'a>(&self, files: &'a mut Files, run: RunId) -> Result<&'a mut Journal> {
+        match files.runs.entry(run) {
+            Entry::Occupied(journal) => Ok(journal.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(recover::new_run(&self.directory, run)?)),
+        }
+    }
+
+    /// Writes a complete generation that nobody sees yet.
+    pub(crate) fn prepare(
+        &self,
+        blobs: &Blobs,
+        number: GenerationNumber,
+        prepare: &Prepare,
+        now: i64,
+    ) -> Result<Prepared> {
+        let _files = self.files();
+        let state = self.read();
+        let mut artifacts = state.catalog.set(&prepare.artifacts)?;
+        index::sort(&mut artifacts);
+        let highest = state.generations.values().map(|generation| generation.timestamp).max();
+        if let Some(existing) = state.generations.get(&number) {
+            return existing.same(&artifacts);
+        }
+        drop(state);
+        generation::one_per_cpv(&artifacts)?;
+        let generation = Generation::new(number, generation::timestamp(now, highest), artifacts);
+        generation.write(&self.directory, blobs)?;
+        let prepared = generation.prepared();
+        self.write().generations.insert(number, Arc::new(generation));
+        Ok(prepared)
+    }
+
+    /// Makes a prepared generation the current one, by one rename.
+    pub(crate) fn promote(&self, promote: &Promote) -> Result<Current> {
+        let mut files = self.files();
+        let state = self.read();
+        let current = state.current.as_ref().map(|published| Arc::clone(&published.generation));
+        let wanted = state.generations.get(&promote.number).cloned();
+        drop(state);
+        if let Some(next) = promote::decide(promote, current.as_deref(), wanted)? {
+            let published = Published::load(&self.directory, next)?;
+            promote::switch(&self.directory, promote.number)?;
+            self.write().current = Some(Arc::new(published));
+        }
+        self.remember_promotion(&mut files)?;
+        Ok(self.current())
+    }
+
+    /// Notes that the current generation was promoted, if that is not noted. The symlink goes first and is the truth; a
+    /// crash between the two is made good by the next start.
+    fn remember_promotion(&self, files: &mut Files) -> Result<()> {
+        let state = self.read();
+        let Some(current) = &state.current else { return Ok(()) };
+        let promotion = Promotion { number: current.generation.number };
+        if state.promoted.contains(&promotion) {
+            return Ok(());
+        }
+        drop(state);
+        files.promotions.append(&promotion)?;
+        self.write().promoted.push(promotion);
+        Ok(())
+    }
+
+    /// Which generation is current.
+    pub(crate) fn current(&self) -> Current {
+        let state = self.read();
+        let generation = state.current.as_ref().map(|published| &published.generation);
+        Current { number: generation.map(|g| g.number), timestamp: generation.map(|g| g.timestamp) }
+    }
+
+    /// The current generation's index.
+    pub(crate) fn published(&self) -> Option<Arc<Published>> {
+        self.read().current.clone()
+    }
+
+    /// The artifact at a public path: in the current generation, then in those before it, youngest first (law 9).
+    pub(crate) fn public(&self, path: &str) -> Option<Arc<Artifact>> {
+        let state = self.read();
+        let current = state.current.iter().map(|published| &published.generation);
+        let older =
+            state.promoted.iter().rev().filter_map(|promotion| state.generations.get(&promotion.number));
+        current.chain(older).find_map(|generation| generation.at(path))
+    }
+
+    /// A generation that is on disk, promoted or not.
+    pub(crate) fn generation(&self, number: GenerationNumber) -> Option<Arc<Generation>> {
+        self.read().generations.get(&number).cloned()
+    }
+
+    /// A generation's index, from its directory.
+    pub(crate) fn index_of(&self, generation: Arc<Generation>) -> Result<Published> {
+        Published::load(&self.directory, generation)
+    }
+
+    /// Reads a target's directory; a missing one is created.
+    pub(crate) fn open(targets: &Path, name: &str) -> Result<Self> {
+        recover::open(targets, name)
+    }
+}
+
+/// Reads the upload and compares it with what was asked for.
+fn inspect(blobs: &Blobs, stage: &Stage) -> Result<Artifact> {
+    let path = blobs.path(stage.built);
+    let file = blobs.open_blob(stage.built)?;
+    let io = |source| Error::Io { doing: format!("cannot read {}", path.display()), source };
+    let mtime = file.metadata().and_then(|metadata| metadata.modified()).map_err(io)?;
+    let package = match gpkg::read(file).map_err(GpkgError::into_io) {
+        Ok(package) if package.blake3 == stage.built => package,
+        Err(Ok(source)) => return Err(io(source)),
+        Err(Err(error)) if blobs.verify(stage.built)? => {
+            return Err(Error::refused(Code::InvalidPackage, error.to_string()));
+        }
+        _ => {
+            blobs.set_aside(stage.built)?;
+            let detail =
+                format!("the stored bytes of {} have changed; they must be uploaded again", stage.built);
+            return Err(Error::refused(Code::DigestMismatch, detail));
+        }
+    };
+    check::check_package(&package, &stage.expected)
+        .map_err(|mismatch| Error::refused(Code::UnexpectedPackage, mismatch.to_string()))?;
+    Ok(Artifact::of(&package, &stage.expected.cpv, stage.expected.build_id, clock::unix_seconds(mtime)))
+}

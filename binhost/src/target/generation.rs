@@ -1,0 +1,182 @@
+//! A generation: a numbered, complete, immutable directory that any web server can serve.
+//!
+//! ```text
+//! generations/7/Packages                                modification time = TIMESTAMP
+//! generations/7/Packages.gz
+//! generations/7/sys-libs/zlib/zlib-1.3.1-2.gpkg.tar     a hard link to its blob
+//! generations/7/.generation.json                        what the next start reads
+//! ```
+//!
+//! It is written under the name `.new-7`, made durable, and renamed: a directory with a number is whole.
+
+use crate::artifact::Artifact;
+use crate::blobs::Blobs;
+use crate::clock::system_time;
+use crate::durable;
+use crate::error::{Doing, Error, Result};
+use crate::index;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use swarm_protocol::binhost::Prepared;
+use swarm_protocol::gentoo::Cpv;
+use swarm_protocol::id::GenerationNumber;
+use swarm_protocol::{Code, Digest};
+
+const SIDECAR: &str = ".generation.json";
+/// A client asks with the TIMESTAMP it holds plus 5 s (`util/_urlopen.py`): a nearer one would look unmodified (law 9).
+const STEP: i64 = 6;
+
+/// What `.generation.json` holds.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sidecar {
+    pub(super) number: GenerationNumber,
+    pub(super) timestamp: i64,
+    /// Published digests, in the index's order.
+    pub(super) artifacts: Vec<Digest>,
+}
+
+/// A generation on disk.
+pub(crate) struct Generation {
+    pub(crate) number: GenerationNumber,
+    pub(crate) timestamp: i64,
+    /// In the index's order.
+    artifacts: Vec<Arc<Artifact>>,
+    by_path: HashMap<String, Arc<Artifact>>,
+}
+
+/// A generation with its index in memory.
+pub(crate) struct Published {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) files: index::Files,
+}
+
+/// The TIMESTAMP of a new generation, fixed when it is prepared.
+pub(super) fn timestamp(now: i64, highest: Option<i64>) -> i64 {
+    highest.map_or(now, |highest| now.max(highest + STEP))
+}
+
+/// A generation is the plan: one instance per cpv. Several would be ranked by their builders' clocks (PORTAGE.md 5).
+pub(super) fn one_per_cpv(artifacts: &[Arc<Artifact>]) -> Result<()> {
+    let mut seen: BTreeSet<&Cpv> = BTreeSet::new();
+    match artifacts.iter().find(|artifact| !seen.insert(&artifact.cpv)) {
+        Some(twice) => {
+            let detail = format!("{} is there in several instances; a generation has one", twice.cpv);
+            Err(Error::refused(Code::InvalidValue, detail))
+        }
+        None => Ok(()),
+    }
+}
+
+pub(super) fn directory(target: &Path, number: GenerationNumber) -> PathBuf {
+    target.join("generations").join(number.to_string())
+}
+
+impl Generation {
+    /// `artifacts` come in the index's order.
+    pub(super) fn new(number: GenerationNumber, timestamp: i64, artifacts: Vec<Arc<Artifact>>) -> Self {
+        let by_path =
+            artifacts.iter().map(|artifact| (artifact.path.clone(), Arc::clone(artifact))).collect();
+        Self { number, timestamp, artifacts, by_path }
+    }
+
+    pub(crate) fn at(&self, path: &str) -> Option<Arc<Artifact>> {
+        self.by_path.get(path).cloned()
+    }
+
+    pub(super) fn prepared(&self) -> Prepared {
+        let bytes = self.artifacts.iter().map(|artifact| artifact.size).sum();
+        Prepared { number: self.number, packages: self.artifacts.len() as u64, bytes }
+    }
+
+    /// The answer to a repeated prepare: the first one's, if it is about the same artifacts in the same order.
+    pub(super) fn same(&self, artifacts: &[Arc<Artifact>]) -> Result<Prepared> {
+        if self.artifacts == artifacts {
+            return Ok(self.prepared());
+        }
+        let detail = format!("generation {} exists with other artifacts", self.number);
+        Err(Error::refused(Code::Conflict, detail))
+    }
+
+    /// Writes the directory and gives it its name.
+    pub(super) fn write(&self, target: &Path, blobs: &Blobs) -> Result<()> {
+        let generations = target.join("generations");
+        let new = generations.join(format!(".new-{}", self.number));
+        if new.try_exists().doing("look for", &new)? {
+            fs::remove_dir_all(&new).doing("remove", &new)?;
+        }
+        let written = self.fill(&new, blobs).and_then(|()| durable::sync_file_system(&new));
+        if let Err(error) = written {
+            // What cannot be removed now is removed at the next start; the first error is the one to tell.
+            let _ = fs::remove_dir_all(&new);
+            return Err(error);
+        }
+        durable::rename(&new, &directory(target, self.number))
+    }
+
+    fn fill(&self, new: &Path, blobs: &Blobs) -> Result<()> {
+        for artifact in &self.artifacts {
+            let path = new.join(&artifact.path);
+            let parent = path.parent().unwrap_or(new);
+            fs::create_dir_all(parent).doing("create", parent)?;
+            fs::hard_link(blobs.path(artifact.published), &path).doing("link", &path)?;
+        }
+        fs::create_dir_all(new).doing("create", new)?;
+        let files = index::files(self.timestamp, self.artifacts.iter().map(AsRef::as_ref));
+        let sidecar = Sidecar {
+            number: self.number,
+            timestamp: self.timestamp,
+            artifacts: self.artifacts.iter().map(|artifact| artifact.published).collect(),
+        };
+        let sidecar = serde_json::to_vec(&sidecar).doing("describe", new)?;
+        for (name, bytes) in [
+            ("Packages", &files.text.bytes[..]),
+            ("Packages.gz", &files.gzip.bytes[..]),
+            (SIDECAR, &sidecar[..]),
+        ] {
+            let path = new.join(name);
+            let mut file = File::create_new(&path).doing("create", &path)?;
+            file.write_all(bytes).doing("write", &path)?;
+            file.set_modified(system_time(self.timestamp)).doing("date", &path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Sidecar {
+    /// Reads the sidecar of a generation's directory.
+    pub(super) fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(SIDECAR);
+        let bytes = fs::read(&path).doing("read", &path)?;
+        serde_json::from_slice(&bytes).doing("understand", &path)
+    }
+}
+
+impl Published {
+    /// Reads a generation's index from its directory.
+    pub(super) fn load(target: &Path, generation: Arc<Generation>) -> Result<Self> {
+        let directory = directory(target, generation.number);
+        let read = |name| {
+            let path = directory.join(name);
+            fs::read(&path).doing("read", &path).map(index::Document::from)
+        };
+        Ok(Self { files: index::Files { text: read("Packages")?, gzip: read("Packages.gz")? }, generation })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_step_beyond_what_a_client_tolerates() {
+        assert_eq!(timestamp(100, None), 100);
+        assert_eq!(timestamp(100, Some(100)), 106);
+        assert_eq!(timestamp(50, Some(100)), 106);
+        assert_eq!(timestamp(200, Some(100)), 200);
+    }
+}

@@ -1,0 +1,100 @@
+//! Reads a target's directory at start: journals are replayed, half-written generations removed.
+
+use super::generation::{Generation, Published, Sidecar};
+use super::promote::{self, Promotion};
+use super::staging::{Record, Run};
+use super::{Files, State, Target};
+use crate::artifact::Artifact;
+use crate::durable;
+use crate::error::{Doing, Error, Result};
+use crate::journal::Journal;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, RwLock};
+use swarm_protocol::id::{GenerationNumber, RunId};
+
+pub(super) fn open(targets: &Path, name: &str) -> Result<Target> {
+    let directory = durable::create_dir(targets, Path::new(name))?;
+    durable::create_dir(&directory, Path::new("runs"))?;
+    durable::create_dir(&directory, Path::new("generations"))?;
+    promote::remove_leftover(&directory)?;
+    let mut state = State::default();
+    let (artifacts, known) = Journal::open::<Artifact>(directory.join("artifacts.log"))?;
+    for artifact in known {
+        state.catalog.insert(artifact);
+    }
+    let runs = runs(&directory, &mut state)?;
+    generations(&directory, &mut state)?;
+    let (promotions, promoted) = Journal::open::<Promotion>(directory.join("promotions.log"))?;
+    state.promoted = promoted;
+    state.current = current(&directory, &state)?;
+    let files = Mutex::new(Files { artifacts, runs, promotions });
+    let target = Target { directory, files, state: RwLock::new(state) };
+    target.remember_promotion(&mut target.files())?;
+    Ok(target)
+}
+
+/// The journal of a run that has none yet.
+pub(super) fn new_run(directory: &Path, run: RunId) -> Result<Journal> {
+    let directory = durable::create_dir(directory, &Path::new("runs").join(run.to_string()))?;
+    Ok(Journal::open::<Record>(directory.join("staging.log"))?.0)
+}
+
+fn runs(directory: &Path, state: &mut State) -> Result<HashMap<RunId, Journal>> {
+    let mut journals = HashMap::new();
+    for (run, path) in numbered(&directory.join("runs"))? {
+        let (journal, records) = Journal::open::<Record>(path.join("staging.log"))?;
+        let mut view = Run::empty(0);
+        for record in records {
+            let lost =
+                || Error::Damaged(format!("{} of {} is not in artifacts.log", record.path, path.display()));
+            let artifact = state.catalog.at(&record.path).ok_or_else(lost)?;
+            view = view.with(&record, artifact);
+        }
+        journals.insert(RunId(run), journal);
+        state.runs.insert(RunId(run), Arc::new(view));
+    }
+    Ok(journals)
+}
+
+fn generations(directory: &Path, state: &mut State) -> Result<()> {
+    for (number, path) in numbered(&directory.join("generations"))? {
+        let number = GenerationNumber(number);
+        let sidecar = Sidecar::read(&path)?;
+        let lost =
+            |_| Error::Damaged(format!("{} has artifacts that are not in artifacts.log", path.display()));
+        let artifacts = state.catalog.set(&sidecar.artifacts).map_err(lost)?;
+        if sidecar.number != number {
+            return Err(Error::Damaged(format!("{} is generation {}", path.display(), sidecar.number)));
+        }
+        state.generations.insert(number, Arc::new(Generation::new(number, sidecar.timestamp, artifacts)));
+    }
+    Ok(())
+}
+
+fn current(directory: &Path, state: &State) -> Result<Option<Arc<Published>>> {
+    let Some(number) = promote::read(directory)? else { return Ok(None) };
+    let missing =
+        || Error::Damaged(format!("generation {number} is current, but not in {}", directory.display()));
+    let generation = state.generations.get(&number).cloned().ok_or_else(missing)?;
+    Ok(Some(Arc::new(Published::load(directory, generation)?)))
+}
+
+/// The entries of a directory that are named by a number; what was begun under another name is removed.
+fn numbered(directory: &Path) -> Result<Vec<(i64, PathBuf)>> {
+    let mut numbered = Vec::new();
+    for entry in directory.read_dir().doing("list", directory)? {
+        let path = entry.doing("list", directory)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(".new-") {
+            tracing::info!(path = %path.display(), "removed a half-written generation");
+            fs::remove_dir_all(&path).doing("remove", &path)?;
+        } else {
+            let strange = |_| Error::Damaged(format!("{} does not belong here", path.display()));
+            numbered.push((i64::from_str(name).map_err(strange)?, path));
+        }
+    }
+    Ok(numbered)
+}

@@ -1,0 +1,50 @@
+//! A disk that is really full: the store on a small tmpfs, in a mount namespace of the binary's own (this needs root).
+
+use crate::harness::*;
+use crate::package::Package;
+use crate::process::Process;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use swarm_protocol::binhost::Stage;
+use swarm_protocol::id::{AttemptId, PackageId};
+use swarm_protocol::{Code, Digest};
+
+fn start(directory: &Path) -> Process {
+    let store = directory.join("store");
+    std::fs::create_dir_all(&store).unwrap();
+    let script = "mount -t tmpfs -o size=4m,mode=755 tmpfs \"$1\" && exec \"$2\" serve --config \"$3\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(&store);
+    command.arg(env!("CARGO_BIN_EXE_build-binhost")).arg(Process::config(directory));
+    Process::spawn(&mut command)
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = start(directory.path());
+    let inside = |path: &str| -> PathBuf {
+        let store = directory.path().join("store");
+        format!("/proc/{}/root{}/{path}", process.child.id(), store.display()).into()
+    };
+    let bytes = Package::zlib().bytes();
+    let stage =
+        Stage { package: PackageId(1), attempt: AttemptId(1), built: Digest::of(&bytes), expected: zlib() };
+    process.drone().upload(stage.built, bytes.len() as u64, bytes).await.unwrap();
+
+    let large = vec![9; 8 << 20];
+    let upload = process.drone().upload(Digest::of(&large), large.len() as u64, large).await;
+    assert_eq!(code(upload), Code::DiskFull);
+    assert!(names(&inside("uploads")).is_empty(), "nothing is left of it");
+
+    let filler = inside("filler");
+    while std::fs::write(&filler, vec![1; 4 << 20]).is_ok() {}
+    assert_eq!(code(process.orchestrator().stage(&target(), RUN, &stage).await), Code::DiskFull);
+    assert_eq!(reqwest::get(format!("{}/readyz", process.base)).await.unwrap().status(), 507);
+
+    std::fs::remove_file(filler).unwrap();
+    assert_eq!(reqwest::get(format!("{}/readyz", process.base)).await.unwrap().status(), 200);
+    process.orchestrator().stage(&target(), RUN, &stage).await.unwrap();
+    process.child.kill().unwrap();
+    process.child.wait().unwrap();
+}

@@ -1,0 +1,19 @@
+//! The binhost over HTTP, as drones, the orchestrator and Portage use it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic: that is how it fails; clippy.toml's allowance stops at helper functions"
+)]
+
+mod crash;
+mod full;
+mod generations;
+mod harness;
+mod package;
+mod process;
+mod refusals;
+mod serving;
+mod stage;
+mod upload;
