@@ -176,8 +176,8 @@ CREATE TABLE attempts (
     session_id    bigint NOT NULL REFERENCES sessions,
     -- The session's claim request that brought it, so that a repeated request gets the same answer.
     claim_request bigint NOT NULL,
-    -- The reclaimed attempt whose drone came back and went on under this one (law 4).
-    regained_from bigint REFERENCES attempts,
+    -- The attempt under which this build began, whose drone was away, came back and went on under this one (law 4).
+    continues     bigint REFERENCES attempts,
     token         uuid NOT NULL,
     build_id      integer NOT NULL CHECK (build_id > 0),
     phase         attempt_phase NOT NULL DEFAULT 'held',
@@ -212,16 +212,16 @@ CREATE TABLE attempt_pulse (
     phase       text
 ) WITH (fillfactor = 50);
 
--- Why an attempt should be taken from its drone; null while there is no reason (law 4). The leader's list and the
--- check under the package's lock both ask here.
+-- Why an attempt should be taken from its drone: 'silent', 'stalled', 'grounded'; null while there is no reason
+-- (law 4). The leader's list and the check under the package's lock both ask here.
 CREATE FUNCTION overdue(a attempts, grace interval, stall interval) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN a.phase NOT IN ('held', 'building') THEN NULL
-        WHEN a.phase = 'held' AND d.state = 'grounded' THEN 'its drone is grounded'
+        WHEN a.phase = 'held' AND d.state = 'grounded' THEN 'grounded'
         WHEN a.claimed_at < swarm_now() - grace AND COALESCE(p.seen_at, '-infinity') < swarm_now() - grace
-            THEN 'its drone is silent'
+            THEN 'silent'
         WHEN a.phase = 'building' AND GREATEST(a.started_at, q.progress_at) < swarm_now() - stall
-            THEN 'its build makes no progress'
+            THEN 'stalled'
     END
     FROM drones d
     LEFT JOIN drone_pulse p ON p.drone_id = d.id

@@ -3,7 +3,7 @@
 use crate::api::error::ApiError;
 use crate::app::App;
 use crate::db;
-use crate::db::claims::Grant;
+use crate::db::claims::{Claimed, Grant};
 use crate::scheduler::Decision;
 use crate::wake;
 use std::time::Duration;
@@ -23,9 +23,8 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
     if !db::sessions::is_open(&app.db, drone, request.session).await? {
         return Err(ApiError::new(Code::StaleSession, "this session is not the drone's current one"));
     }
-    let former = db::claims::of_request(&app.db, request.session, request.request).await?;
-    if !former.is_empty() {
-        return Ok(ClaimAnswer { claims: messages(app, &former).await?, waiting_for: None });
+    if let Some(former) = db::claims::of_request(&app.db, request.session, request.request).await? {
+        return answer(app, &former).await;
     }
     let deadline =
         Instant::now() + Duration::from_secs(request.wait_seconds.min(LONGEST_WAIT_SECONDS).into());
@@ -37,11 +36,12 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
         let planned = app.planner.decide(&seat, version, stale > 0).await?;
         let (reason, recheck) = match planned.decision {
             Decision::Claim(choices) if stale < CHOICES => {
-                let attempts = take(app, drone, request, &choices).await?;
-                if !attempts.is_empty() {
-                    return Ok(ClaimAnswer { claims: messages(app, &attempts).await?, waiting_for: None });
+                match take(app, drone, request, &choices).await? {
+                    Claimed::Now(attempts) if attempts.is_empty() => stale += 1,
+                    Claimed::Now(attempts) | Claimed::Before(attempts) => {
+                        return answer(app, &attempts).await;
+                    }
                 }
-                stale += 1;
                 continue;
             }
             Decision::Claim(_) => ("others were faster".to_owned(), None),
@@ -68,7 +68,7 @@ async fn take(
     drone: DroneId,
     request: &ClaimRequest,
     choices: &[PackageId],
-) -> Result<Vec<AttemptId>, ApiError> {
+) -> Result<Claimed, ApiError> {
     let held = app.locks.take(choices).await;
     let claimed = db::retrying(|| {
         db::claims::claim(&app.db, &app.rules, drone, request.session, request.request, held.packages())
@@ -76,6 +76,10 @@ async fn take(
     .await;
     app.locks.release(held);
     Ok(claimed?)
+}
+
+async fn answer(app: &App, attempts: &[AttemptId]) -> Result<ClaimAnswer, ApiError> {
+    Ok(ClaimAnswer { claims: messages(app, attempts).await?, waiting_for: None })
 }
 
 /// The claims' messages, with tickets.

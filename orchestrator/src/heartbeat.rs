@@ -4,7 +4,7 @@ use crate::api::error::ApiError;
 use crate::app::App;
 use crate::claim;
 use crate::db::pulse::{self, Beat};
-use crate::db::transition::{ApplyError, Note, Subject};
+use crate::db::transition::{Applied, ApplyError, Note, Subject};
 use crate::db::{self, drones};
 use crate::machine;
 use crate::machine::package::Transition;
@@ -140,22 +140,21 @@ async fn hear(app: &App, drone: DroneId) -> sqlx::Result<()> {
 }
 
 /// Gives a reclaimed attempt's package back to the drone that never stopped building it (law 4). A drone that missed
-/// the answer lists the former attempt again, and is told the same again.
-async fn regain(app: &App, former: AttemptId, session: SessionId) -> Result<Option<Regained>, ApiError> {
-    let attempt = if let Some(attempt) = db::claims::regained(&app.db, former, session).await? {
-        attempt
-    } else {
-        let note = Note { claimant: Some((session, 0)), ..Note::default() };
-        match app.apply(Subject::Attempt(former), &Transition::Regain { session }, note).await {
-            Ok(applied) => match applied.begun {
-                Some(begun) => begun,
-                None => return Ok(None),
-            },
-            Err(ApplyError::Refused(_) | ApplyError::NotFound) => return Ok(None),
-            Err(error) => return Err(error.into()),
+/// the answer lists the former attempt again, and is told the same again: what counts is the build's newest attempt.
+async fn regain(app: &App, listed: AttemptId, session: SessionId) -> Result<Option<Regained>, ApiError> {
+    let attempt = match db::claims::newest(&app.db, listed, session).await? {
+        None => return Ok(None),
+        Some((newest, true)) => newest,
+        Some((newest, false)) => {
+            let note = Note { claimant: Some((session, 0)), ..Note::default() };
+            match app.apply(Subject::Attempt(newest), &Transition::Regain { session }, note).await {
+                Ok(Applied { begun: Some(begun), .. }) => begun,
+                Ok(_) | Err(ApplyError::Refused(_) | ApplyError::NotFound) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
         }
     };
     let claims = claim::messages(app, &[attempt]).await?;
-    info!(attempt = %attempt, attempt.former = %former, "a returning drone goes on with its build");
-    Ok(claims.into_iter().next().map(|claim| Regained { former, claim }))
+    info!(attempt = %attempt, attempt.former = %listed, "a returning drone goes on with its build");
+    Ok(claims.into_iter().next().map(|claim| Regained { former: listed, claim }))
 }

@@ -104,9 +104,16 @@ impl ScriptedDrone {
         }))
     }
 
-    async fn beat_listing(&self, held: Vec<AttemptId>) -> Result<HeartbeatAnswer, ClientError> {
+    /// One heartbeat that lists attempts.
+    pub async fn beat_listing(&self, held: Vec<AttemptId>) -> Result<HeartbeatAnswer, ClientError> {
+        self.client.heartbeat(&self.heartbeat(held)).await
+    }
+
+    /// A heartbeat, to be sent now or later.
+    #[must_use]
+    pub fn heartbeat(&self, held: Vec<AttemptId>) -> Heartbeat {
         let held = held.into_iter().map(|attempt| Held { attempt, progress: 1, phase: None }).collect();
-        let beat = Heartbeat {
+        Heartbeat {
             session: self.session,
             held,
             settled_request: self.settled.load(Ordering::Relaxed),
@@ -114,8 +121,7 @@ impl ScriptedDrone {
             disk_free_bytes: 100 << 30,
             load: 0.5,
             draining: false,
-        };
-        self.client.heartbeat(&beat).await
+        }
     }
 
     /// The next claim request.

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 
-use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;
 use swarm_protocol::id::{PackageId, RunId};
@@ -211,22 +210,27 @@ async fn a_drone_told_to_stop_finishes_its_build_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drone_told_twice_to_stop_hands_its_build_back_now() {
+async fn a_drone_told_twice_to_stop_stops_now_and_its_package_is_reclaimed() {
     let swarm = machines::reachable_swarm(Settings::default()).await;
     let gate = gate(&swarm);
     let mut drone = DroneMachine::start(&swarm, "hasty", &gate).await;
     let run = swarm.run(drone.epoch(), plan(SLOW, "")).await;
     let package = swarm.package(run, "swarm-test/slow-1").await.id;
     compiling(&swarm, package, 0).await;
-    for signal in [Signal::TERM, Signal::TERM] {
-        let _ = drone.machine.ok(&["pkill", &format!("-{}", signal.as_raw()), "-f", "build-drone run"]);
-        wait::until(20, "the drone to hear it", async || {
-            fs::read_to_string(&drone.log).unwrap().contains("stop").then_some(())
-        })
-        .await;
-    }
-    drone.daemon.as_mut().unwrap().ended(60).await;
-    wait::until(20, "the package to be needed again", async || {
+    let _ = drone.machine.ok(&["pkill", "-TERM", "-f", "build-drone run"]);
+    wait::until(20, "the drone to say that it stops", async || {
+        swarm.admin.drones().await.unwrap()[0].stopping.then_some(())
+    })
+    .await;
+    let _ = drone.machine.ok(&["pkill", "-TERM", "-f", "build-drone run"]);
+    // Its patience is thirty seconds; it does not wait for them.
+    drone.daemon.as_mut().unwrap().ended(20).await;
+    wait::until(20, "its build to end with it", async || {
+        let processes = drone.machine.run(&["pgrep", "-f", "emerge|ebuild.sh|bwrap"]);
+        (!processes.status.success()).then_some(())
+    })
+    .await;
+    wait::until(30, "the package to be needed again", async || {
         (swarm.package(run, "swarm-test/slow-1").await.state == PackageState::Needed).then_some(())
     })
     .await;

@@ -145,6 +145,8 @@ fn transitions() -> Vec<package::Transition> {
         T::Fail { fence, class },
         T::HandBack { fence },
         T::Reclaim,
+        T::Stall,
+        T::Return,
         T::Lose,
         T::Steal { drone },
         T::Regain { session: SessionId(1) },

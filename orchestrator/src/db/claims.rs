@@ -9,7 +9,16 @@ use swarm_protocol::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
 use swarm_protocol::id::{AttemptId, AttemptToken, BuildId, DroneId, PackageId, RunId, SessionId};
 use swarm_protocol::state::AttemptPhase;
 
-/// Claims as many of `choices` as are still to be had, in their order. None: choose again.
+/// What came of a claim.
+#[derive(Debug)]
+pub enum Claimed {
+    /// These are the drone's now. None: choose again.
+    Now(Vec<AttemptId>),
+    /// The request was answered before; these of its attempts still live.
+    Before(Vec<AttemptId>),
+}
+
+/// Claims as many of `choices` as are still to be had, unless the request was answered before.
 pub async fn claim(
     db: &PgPool,
     rules: &Rules,
@@ -17,8 +26,13 @@ pub async fn claim(
     session: SessionId,
     request: i64,
     choices: &[PackageId],
-) -> Result<Vec<AttemptId>, ApplyError> {
+) -> Result<Claimed, ApplyError> {
     let mut tx = db.begin().await?;
+    // One request of a session at a time: a repeated one must see what the first one got.
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", session.0).fetch_one(&mut *tx).await?;
+    if let Some(before) = of_request(&mut *tx, session, request).await? {
+        return Ok(Claimed::Before(before));
+    }
     let mut choices = choices.to_vec();
     choices.sort_unstable();
     let mut attempts = Vec::new();
@@ -36,23 +50,25 @@ pub async fn claim(
         }
     }
     tx.commit().await?;
-    Ok(attempts)
+    Ok(Claimed::Now(attempts))
 }
 
-/// The live attempts that a claim request brought.
+/// The attempts that a claim request brought and that still live; `None` when it has brought none yet.
 pub async fn of_request(
     db: impl PgExecutor<'_>,
     session: SessionId,
     request: i64,
-) -> sqlx::Result<Vec<AttemptId>> {
-    sqlx::query_scalar!(
-        r#"SELECT id AS "id: AttemptId" FROM attempts
-           WHERE session_id = $1 AND claim_request = $2 AND regained_from IS NULL AND phase <> 'ended' ORDER BY id"#,
+) -> sqlx::Result<Option<Vec<AttemptId>>> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id: AttemptId", phase <> 'ended' AS "live!" FROM attempts
+           WHERE session_id = $1 AND claim_request = $2 AND continues IS NULL ORDER BY id"#,
         session.0,
         request
     )
     .fetch_all(db)
-    .await
+    .await?;
+    let live = rows.iter().filter(|row| row.live).map(|row| row.id).collect();
+    Ok((!rows.is_empty()).then_some(live))
 }
 
 /// What the orchestrator adds to a claim's rows.
@@ -122,18 +138,23 @@ async fn closure(db: &PgPool, package: PackageId) -> sqlx::Result<Vec<Dependency
         .collect())
 }
 
-/// The live attempt under which `session` goes on with what it had as `former`.
-pub async fn regained(
+/// The newest attempt of the build that `listed` belongs to, and whether it lives: a drone that was away may list an
+/// attempt that it has gone on under another one since. `None` where the session has no such attempt.
+pub async fn newest(
     db: impl PgExecutor<'_>,
-    former: AttemptId,
+    listed: AttemptId,
     session: SessionId,
-) -> sqlx::Result<Option<AttemptId>> {
-    sqlx::query_scalar!(
-        r#"SELECT id AS "id: AttemptId" FROM attempts
-           WHERE regained_from = $1 AND session_id = $2 AND phase <> 'ended'"#,
-        former.0,
+) -> sqlx::Result<Option<(AttemptId, bool)>> {
+    let row = sqlx::query!(
+        r#"SELECT n.id AS "id: AttemptId", n.phase <> 'ended' AS "live!"
+           FROM attempts l JOIN attempts n
+                ON n.package_id = l.package_id AND COALESCE(n.continues, n.id) = COALESCE(l.continues, l.id)
+           WHERE l.id = $1 AND l.session_id = $2
+           ORDER BY n.id DESC LIMIT 1"#,
+        listed.0,
         session.0
     )
     .fetch_optional(db)
-    .await
+    .await?;
+    Ok(row.map(|row| (row.id, row.live)))
 }

@@ -4,8 +4,44 @@ use super::transition::Rules;
 use sqlx::PgExecutor;
 use swarm_protocol::id::AttemptId;
 
+/// Why an attempt is taken from its drone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// Its drone was not heard for the grace time.
+    Silent,
+    /// It has made no progress for the stall time.
+    Stalled,
+    /// It has not started, and its drone gets no work for a while.
+    Grounded,
+}
+
+impl Overdue {
+    /// What the SQL function `overdue` said.
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Silent, Self::Stalled, Self::Grounded].into_iter().find(|cause| cause.as_str() == text)
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Stalled => "stalled",
+            Self::Grounded => "grounded",
+        }
+    }
+
+    /// A sentence for people.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Silent => "its drone is silent",
+            Self::Stalled => "its build makes no progress",
+            Self::Grounded => "its drone is grounded",
+        }
+    }
+}
+
 /// Attempts that should be taken from their drones, and why.
-pub async fn list(db: impl PgExecutor<'_>, rules: &Rules) -> sqlx::Result<Vec<(AttemptId, String)>> {
+pub async fn list(db: impl PgExecutor<'_>, rules: &Rules) -> sqlx::Result<Vec<(AttemptId, Overdue)>> {
     let rows = sqlx::query!(
         r#"SELECT a.id AS "id: AttemptId", overdue(a, make_interval(secs => $1), make_interval(secs => $2)) AS reason
            FROM attempts a WHERE phase IN ('held', 'building') ORDER BY a.id"#,
@@ -14,7 +50,20 @@ pub async fn list(db: impl PgExecutor<'_>, rules: &Rules) -> sqlx::Result<Vec<(A
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().filter_map(|row| Some((row.id, row.reason?))).collect())
+    Ok(rows.into_iter().filter_map(|row| Some((row.id, Overdue::parse(&row.reason?)?))).collect())
+}
+
+/// Why this attempt should be taken from its drone, now.
+pub async fn of(db: impl PgExecutor<'_>, rules: &Rules, attempt: AttemptId) -> sqlx::Result<Option<Overdue>> {
+    let cause = sqlx::query_scalar!(
+        "SELECT overdue(a, make_interval(secs => $2), make_interval(secs => $3)) FROM attempts a WHERE id = $1",
+        attempt.0,
+        f64::from(rules.grace_seconds),
+        f64::from(rules.stall_seconds)
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(cause.flatten().and_then(|cause| Overdue::parse(&cause)))
 }
 
 /// Unaccepted attempts whose session is over.

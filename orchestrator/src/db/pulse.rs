@@ -90,7 +90,8 @@ pub async fn unlisted(db: &PgPool, beat: &Heartbeat) -> sqlx::Result<Vec<Attempt
     sqlx::query_scalar!(
         r#"SELECT id AS "id: AttemptId" FROM attempts
            WHERE session_id = $1 AND phase IN ('held', 'building') AND claim_request <= $2
-             AND id <> ALL($3) AND (regained_from IS NULL OR regained_from <> ALL($3))"#,
+             -- Whole builds are compared: a drone may still list the attempt under which it began.
+             AND COALESCE(continues, id) NOT IN (SELECT COALESCE(continues, id) FROM attempts WHERE id = ANY($3))"#,
         beat.session.0,
         beat.settled_request,
         &held

@@ -4,8 +4,9 @@
 //! decides about is read under these locks; what it returns is written in the same transaction, with one event.
 
 use super::RetryableError;
-use super::drones;
 use super::events::{self, NewEvent};
+use super::overdue::{self, Overdue};
+use super::{drones, sessions};
 use crate::machine::package::{
     self, Attempt, AttemptChange, Begin, Cell, Change, Refusal, Spread, Step, Transition,
 };
@@ -55,6 +56,8 @@ pub struct Note<'a> {
     pub staged: Option<&'a Staged>,
     /// Who reports: a drone speaks only for its own attempts (law 11).
     pub speaker: Option<DroneId>,
+    /// Why an attempt is taken from its drone: checked again under the lock.
+    pub overdue: Option<Overdue>,
     /// For whom a new attempt begins: the session and its claim request.
     pub claimant: Option<(SessionId, i64)>,
 }
@@ -120,9 +123,6 @@ pub async fn apply(
     note: Note<'_>,
 ) -> Result<Applied, ApplyError> {
     let locked = lock(tx, rules, subject, transition, note).await?;
-    if note.speaker.is_some() && locked.cell.attempt.map(|attempt| attempt.drone) != note.speaker {
-        return Err(Refusal::Stale.into());
-    }
     let step = package::step(&locked.cell, transition, &rules.policy)?;
     let mut applied = Applied { step, package: locked.package, run: locked.run, begun: None };
     let Step::Change(change) = step else { return Ok(applied) };
@@ -208,9 +208,7 @@ async fn lock(
     };
     cell.run_builds = run.state == RunState::Building;
     cell.attempt = read_attempt(tx, package, attempt).await?;
-    if let (Transition::Reclaim, Some(attempt)) = (transition, attempt) {
-        still_overdue(tx, rules, attempt).await?;
-    }
+    recheck(tx, rules, &cell, note).await?;
     if judges_failures(transition) {
         cell.failures = failures(tx, package).await?;
     }
@@ -236,6 +234,15 @@ async fn lock_drone(
         let may_claim = may_claim.fetch_optional(tx).await? == Some(true);
         return if may_claim { Ok(()) } else { Err(Refusal::NotReady.into()) };
     }
+    if let Transition::Regain { session } = transition {
+        let open = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM sessions WHERE id = $1 AND ended_at IS NULL) AS "open!"
+               FROM drones WHERE id = (SELECT drone_id FROM sessions WHERE id = $1) FOR SHARE"#,
+            session.0
+        );
+        let open = open.fetch_optional(tx).await? == Some(true);
+        return if open { Ok(()) } else { Err(Refusal::Stale.into()) };
+    }
     if judges_failures(transition) || matches!(transition, Transition::Receive) {
         sqlx::query!(
             "SELECT FROM drones WHERE id = (
@@ -251,23 +258,38 @@ async fn lock_drone(
     Ok(())
 }
 
-/// Reclaim was decided without a lock: a heartbeat that came since saves the attempt (law 4).
-async fn still_overdue(tx: &mut PgConnection, rules: &Rules, attempt: AttemptId) -> Result<(), ApplyError> {
-    let overdue = sqlx::query_scalar!(
-        "SELECT overdue(a, make_interval(secs => $2), make_interval(secs => $3)) FROM attempts a WHERE id = $1",
-        attempt.0,
-        f64::from(rules.grace_seconds),
-        f64::from(rules.stall_seconds)
-    )
-    .fetch_one(tx)
-    .await?;
-    if overdue.is_some() { Ok(()) } else { Err(Refusal::NotReady.into()) }
+/// What was true when the transition was decided, without a lock, must be true under it.
+async fn recheck(
+    tx: &mut PgConnection,
+    rules: &Rules,
+    cell: &Cell,
+    note: Note<'_>,
+) -> Result<(), ApplyError> {
+    let Some(attempt) = cell.attempt else { return Ok(()) };
+    // A heartbeat that came since saves the attempt (law 4).
+    if note.overdue.is_some() && overdue::of(&mut *tx, rules, attempt.id).await? != note.overdue {
+        return Err(Refusal::NotReady.into());
+    }
+    // A drone speaks only for its own attempts (law 11), and only in its open session (law 6): what a former session
+    // held ends in transactions that may still be on their way.
+    let unaccepted = matches!(attempt.phase, AttemptPhase::Held | AttemptPhase::Building);
+    if let Some(speaker) = note.speaker
+        && (speaker != attempt.drone
+            || (unaccepted && !sessions::is_open(&mut *tx, speaker, attempt.session).await?))
+    {
+        return Err(Refusal::Stale.into());
+    }
+    Ok(())
 }
 
 const fn judges_failures(transition: &Transition) -> bool {
     matches!(
         transition,
-        Transition::Fail { .. } | Transition::Refuse { .. } | Transition::Reclaim | Transition::Lose
+        Transition::Fail { .. }
+            | Transition::Refuse { .. }
+            | Transition::Reclaim
+            | Transition::Stall
+            | Transition::Lose
     )
 }
 
@@ -336,6 +358,9 @@ async fn failures(tx: &mut PgConnection, package: PackageId) -> sqlx::Result<Vec
         r#"SELECT drone_id AS "drone: DroneId", COALESCE(class, 'infrastructure') AS "class!: FailureClass"
            FROM attempts a JOIN packages p ON p.id = a.package_id
            WHERE p.id = $1 AND a.number > p.forgiven AND outcome IN ('failed', 'reclaimed', 'lost')
+             -- A drone that was away and went on has cost nothing, however often.
+             AND NOT EXISTS (SELECT FROM attempts later WHERE later.package_id = p.id AND later.id > a.id
+                             AND later.continues = COALESCE(a.continues, a.id))
            ORDER BY number"#,
         package.0
     )
@@ -442,9 +467,11 @@ async fn write_begin(
         None => next_build_id(tx, locked.package).await?,
     };
     let attempt = sqlx::query_scalar!(
-        r#"INSERT INTO attempts (package_id, number, drone_id, session_id, claim_request, regained_from, token, build_id,
+        r#"INSERT INTO attempts (package_id, number, drone_id, session_id, claim_request, continues, token, build_id,
                                  phase, started_at)
-           SELECT id, attempts, $2, $3, $4, $5, $6, $7, $8,
+           -- A build that goes on keeps its claim request: an older heartbeat knows of neither.
+           SELECT id, attempts, $2, $3, COALESCE((SELECT claim_request FROM attempts WHERE id = $5), $4),
+                  (SELECT COALESCE(continues, id) FROM attempts WHERE id = $5), $6, $7, $8,
                   CASE WHEN $8 = 'held'::attempt_phase THEN NULL ELSE swarm_now() END
            FROM packages WHERE id = $1
            RETURNING id AS "id: AttemptId""#,

@@ -89,8 +89,12 @@ pub enum Transition {
         /// Who reports.
         fence: Fence,
     },
-    /// *held* or *building* → *ended*: its drone is silent, or it makes no progress. Judged as infrastructure.
+    /// *held* or *building* → *ended*: its drone is silent, and may regain it. Judged as infrastructure.
     Reclaim,
+    /// *building* → *ended*: it makes no progress. Judged likewise, and not to be regained.
+    Stall,
+    /// *held* → *ended*: its drone is grounded. Nobody's fault; needed again at once.
+    Return,
     /// *held* or *building* → *ended*: its session is over, or its drone no longer lists it. Judged likewise.
     Lose,
     /// *held* → *ended*; another drone's attempt begins, *held*.
@@ -98,7 +102,8 @@ pub enum Transition {
         /// The thief.
         drone: DroneId,
     },
-    /// *needed*, its last attempt *reclaimed* from this very session: the returning drone goes on under a new one.
+    /// *needed*, the newest attempt of a build *reclaimed* from this very session: the returning drone goes on under a
+    /// new one.
     Regain {
         /// The drone that came back.
         session: SessionId,
@@ -220,6 +225,14 @@ pub fn step(cell: &Cell, transition: &Transition, policy: &Policy) -> Result<Ste
             }
         }
         Transition::Reclaim => taken(cell, Outcome::Reclaimed, policy),
+        Transition::Stall => match cell.attempt {
+            Some(attempt) if attempt.phase == Building => taken(cell, Outcome::Lost, policy),
+            _ => Err(Refusal::State),
+        },
+        Transition::Return => match cell.attempt {
+            Some(attempt) if attempt.phase == Held => Ok(ended(Outcome::HandedBack, "package.handed_back")),
+            _ => Err(Refusal::State),
+        },
         Transition::Lose => taken(cell, Outcome::Lost, policy),
         Transition::Steal { drone } => match cell.attempt {
             Some(attempt) if attempt.phase == Held && attempt.drone != drone && cell.run_builds => {

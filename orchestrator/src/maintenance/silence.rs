@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::db::drones;
-use crate::db::overdue;
+use crate::db::overdue::{self, Overdue};
 use crate::db::transition::{ApplyError, Note, Subject};
 use crate::machine;
 use crate::machine::package::Transition;
@@ -22,10 +22,15 @@ pub(super) async fn notice(app: &App) -> sqlx::Result<()> {
 
 /// Takes overdue attempts from their drones; each is checked again under its package's lock.
 pub(super) async fn reclaim(app: &App) -> Result<(), ApplyError> {
-    for (attempt, reason) in overdue::list(&app.db, &app.rules).await? {
-        let note = Note { reason: Some(&reason), ..Note::default() };
-        match app.apply(Subject::Attempt(attempt), &Transition::Reclaim, note).await {
-            Ok(_) => info!(%attempt, reason, "an attempt is reclaimed"),
+    for (attempt, cause) in overdue::list(&app.db, &app.rules).await? {
+        let transition = match cause {
+            Overdue::Silent => Transition::Reclaim,
+            Overdue::Stalled => Transition::Stall,
+            Overdue::Grounded => Transition::Return,
+        };
+        let note = Note { reason: Some(cause.reason()), overdue: Some(cause), ..Note::default() };
+        match app.apply(Subject::Attempt(attempt), &transition, note).await {
+            Ok(_) => info!(%attempt, reason = cause.reason(), "an attempt is taken from its drone"),
             Err(ApplyError::Refused(_)) => {}
             Err(error) => return Err(error),
         }
