@@ -98,6 +98,7 @@ async fn every_refusal_is_precise_and_changes_nothing() {
                 .body(vec![b' '; 5 << 20]),
         ),
         ("no such run", api.request(get.clone(), "/api/v1/runs/999", Some(&admin))),
+        ("log of nobody", api.request(get.clone(), "/api/v1/attempts/999/log", Some(&admin))),
         ("run without number", api.request(get.clone(), "/api/v1/runs/abc", Some(&admin))),
         ("cursor without number", api.request(get.clone(), "/api/v1/events?since=yesterday", Some(&admin))),
         ("unknown query", api.request(get.clone(), "/api/v1/events?until=1", Some(&admin))),

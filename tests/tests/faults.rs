@@ -180,6 +180,7 @@ async fn a_package_that_fails_on_two_drones_is_quarantined_and_its_dependents_ar
     assert_eq!((bad.state, bad.reason.as_deref()), (PackageState::Quarantined, Some("gcc said no")));
     let behind = swarm.package(run, "test/needs-that-1").await;
     assert_eq!(behind.state, PackageState::Blocked);
+    assert_eq!(behind.reason.as_deref(), Some("waits behind test/bad-1"));
     checker::check(&swarm.admin, &swarm.database.pool).await;
 
     // A person releases it: the whole cone is free again, and the run goes on to its end.

@@ -153,6 +153,9 @@ pub async fn log(
     _: Viewer,
     Path(attempt): Path<AttemptId>,
 ) -> Result<impl IntoResponse, ApiError> {
+    if !logs::attempt_exists(&app.db, attempt).await? {
+        return Err(ApiError::not_found("attempt"));
+    }
     let mut text = Vec::new();
     for chunk in logs::chunks(&app.db, attempt).await? {
         zstd::stream::copy_decode(chunk.as_slice(), &mut text)

@@ -42,6 +42,13 @@ pub async fn chunks(db: impl PgExecutor<'_>, attempt: AttemptId) -> sqlx::Result
         .await
 }
 
+/// Whether there is such an attempt; a young one has no chunks yet.
+pub async fn attempt_exists(db: impl PgExecutor<'_>, attempt: AttemptId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM attempts WHERE id = $1) AS "exists!""#, attempt.0)
+        .fetch_one(db)
+        .await
+}
+
 /// Makes the partitions of today and the next days, drops those older than `retention_days`. Returns the dropped.
 pub async fn rotate(db: &PgPool, retention_days: u32) -> sqlx::Result<Vec<NaiveDate>> {
     sqlx::query!(

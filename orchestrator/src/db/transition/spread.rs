@@ -38,6 +38,8 @@ async fn received(tx: &mut PgConnection, package: PackageId) -> sqlx::Result<()>
 /// so the rounds end.
 async fn cascade(tx: &mut PgConnection, run: RunId, root: PackageId, by: i32) -> sqlx::Result<()> {
     let mut frontier = vec![root.0];
+    let cpv =
+        sqlx::query_scalar!("SELECT cpv FROM packages WHERE id = $1", root.0).fetch_one(&mut *tx).await?;
     while !frontier.is_empty() {
         let moved = sqlx::query_scalar!(
             r#"WITH dependents AS (
@@ -59,7 +61,7 @@ async fn cascade(tx: &mut PgConnection, run: RunId, root: PackageId, by: i32) ->
                SELECT id FROM changed WHERE moved ORDER BY id"#,
             &frontier,
             by,
-            format!("waits behind package {root}")
+            format!("waits behind {cpv}")
         )
         .fetch_all(&mut *tx)
         .await?;
