@@ -1,0 +1,261 @@
+//! `swarm run`.
+
+use super::watch;
+use crate::connection::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::table::{between, count, fields, left, moment, or_dash, right, short, success_rate, table};
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use swarm_protocol::Digest;
+use swarm_protocol::admin::{Counts, NewRun, Run};
+use swarm_protocol::epoch::Epoch;
+use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::RunId;
+use swarm_protocol::state::RunState;
+
+/// What can be done with runs.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Begin a run; the target's open one is superseded.
+    Start(Start),
+    /// List the newest runs, newest first.
+    List,
+    /// Show a run.
+    Show {
+        /// The run's id.
+        run: RunId,
+    },
+    /// Follow a run until it is promoted (exit code 0), frozen (3) or over otherwise (4).
+    ///
+    /// On a terminal one line is kept up to date; else each change is a line, with --json a line of JSON.
+    Watch {
+        /// The run's id.
+        run: RunId,
+    },
+    /// Cancel a run; its builds end with it.
+    Cancel {
+        /// The run's id.
+        run: RunId,
+    },
+}
+
+/// How a run begins.
+#[derive(Args, Debug)]
+pub(crate) struct Start {
+    /// The target.
+    target: TargetName,
+    /// The epoch, as `build-drone epoch --json` prints it; - is standard input.
+    #[arg(long, value_name = "FILE")]
+    epoch: PathBuf,
+    /// The plan; without one, a trusted drone resolves the run. - is standard input.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Then follow the run, as `swarm run watch` does.
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Failure> {
+    let Context { client, output } = context;
+    match command {
+        Command::Start(start) => return begin(context, start).await,
+        Command::Watch { run } => return watch::watch(context, *run, None).await,
+        Command::List => {
+            let runs = context.ask(client.runs()).await?;
+            output.show(&runs, |runs| listed(runs))?;
+        }
+        Command::Show { run } => output.show(&context.ask(client.run(*run)).await?, shown)?,
+        Command::Cancel { run } => output.show(&context.ask(client.cancel_run(*run)).await?, verdict)?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn begin(context: &Context, start: &Start) -> Result<Exit, Failure> {
+    let is_stdin = |path: &Path| path == Path::new("-");
+    if is_stdin(&start.epoch) && start.plan.as_deref().is_some_and(is_stdin) {
+        return Err(Failure::usage("standard input cannot be both the epoch and the plan"));
+    }
+    let new = NewRun {
+        epoch: epoch(&read(&start.epoch)?).map_err(|why| unusable(&start.epoch, "epoch", &why))?,
+        plan: match &start.plan {
+            Some(path) => Some(json(&read(path)?).map_err(|why| unusable(path, "plan", &why))?),
+            None => None,
+        },
+    };
+    let run = context.ask(context.client.start_run(&start.target, &new)).await?;
+    if start.wait {
+        return watch::watch(context, run.id, Some(run)).await;
+    }
+    context.output.show(&run, verdict)?;
+    Ok(Exit::Ok)
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    match read {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Failure::usage(format!("cannot read {}: {error}", named(path)))),
+    }
+}
+
+fn named(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+fn unusable(path: &Path, what: &str, why: &str) -> Failure {
+    Failure::usage(format!("{} is no {what}: {why}", named(path)))
+}
+
+fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// What `build-drone epoch --json` prints.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    digest: Digest,
+    epoch: Epoch,
+}
+
+/// An epoch, alone or with its digest beside it.
+fn epoch(text: &str) -> Result<Epoch, String> {
+    let value: serde_json::Value = json(text)?;
+    if value.get("epoch").is_none() {
+        return json(text);
+    }
+    let Described { digest, epoch } = json(text)?;
+    if epoch.digest() != digest {
+        return Err(format!("its digest is {}, not the {digest} that it names", epoch.digest()));
+    }
+    Ok(epoch)
+}
+
+fn listed(runs: &[Run]) -> String {
+    let columns = [
+        right("run"),
+        left("target"),
+        left("state"),
+        right("received"),
+        right("of"),
+        left("began (UTC)"),
+        right("took"),
+        right("generation"),
+    ];
+    let rows = runs.iter().map(|run| {
+        [
+            run.id.to_string(),
+            run.target.to_string(),
+            run.state.to_string(),
+            run.counts.received.to_string(),
+            run.counts.total.to_string(),
+            moment(run.created_at),
+            between(Some(run.created_at), run.ended_at),
+            or_dash(run.generation),
+        ]
+    });
+    table(columns, "There was no run yet; `swarm run start TARGET --epoch FILE` begins one.", rows)
+}
+
+fn shown(run: &Run) -> String {
+    let mut rows = vec![
+        ("run", run.id.to_string()),
+        ("target", run.target.to_string()),
+        ("state", run.state.to_string()),
+        ("epoch", short(&run.epoch)),
+        ("began", format!("{} UTC", moment(run.created_at))),
+    ];
+    if let Some(ended) = run.ended_at {
+        rows.push(("ended", format!("{} UTC", moment(ended))));
+        rows.push(("took", between(Some(run.created_at), run.ended_at)));
+    }
+    rows.extend(run.generation.map(|generation| ("generation", generation.to_string())));
+    rows.extend(run.reason.clone().map(|reason| ("reason", reason)));
+    rows.push(("packages", packages(&run.counts)));
+    rows.push(("attempts", attempts(&run.counts)));
+    fields(&rows)
+}
+
+/// A run's packages, all counts in one line.
+pub(super) fn packages(counts: &Counts) -> String {
+    let Counts { total, needed, ready, delegated, received, blocked, quarantined, .. } = counts;
+    format!(
+        "{total} total: {needed} needed ({ready} ready), {delegated} delegated, {received} received, \
+         {blocked} blocked, {quarantined} quarantined"
+    )
+}
+
+/// A run's attempts, all counts in one line.
+pub(super) fn attempts(counts: &Counts) -> String {
+    let Counts { attempted, succeeded, failed, .. } = counts;
+    format!(
+        "{attempted} attempted, {succeeded} succeeded, {failed} failed: success rate {}",
+        success_rate(counts)
+    )
+}
+
+/// Where a run stands, in a sentence that says what to do next.
+pub(super) fn verdict(run: &Run) -> String {
+    let Run { id, target, state, counts, .. } = run;
+    let reason = run.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let next = match state {
+        RunState::Promoted => {
+            let generation =
+                run.generation.map(|number| format!(" as generation {number}")).unwrap_or_default();
+            return format!(
+                "Run {id} of {target} is promoted{generation}, {}.",
+                count(counts.total, "package")
+            );
+        }
+        RunState::Frozen => format!(
+            "; `swarm packages {id} --state quarantined` says why, then `swarm release PACKAGE` or `swarm run cancel {id}`"
+        ),
+        state if state.is_over() => String::new(),
+        _ => format!("; `swarm run watch {id}` follows it"),
+    };
+    format!("Run {id} of {target} is {state}{reason}{next}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::sample;
+
+    #[test]
+    fn runs_in_a_table() {
+        insta::assert_snapshot!(listed(&[sample::building(), sample::frozen(), sample::promoted()]));
+    }
+
+    #[test]
+    fn a_run_in_full() {
+        insta::assert_snapshot!("a_building_run", shown(&sample::building()));
+        insta::assert_snapshot!("a_promoted_run", shown(&sample::promoted()));
+    }
+
+    #[test]
+    fn verdicts_say_what_to_do_next() {
+        let runs = [sample::building(), sample::frozen(), sample::promoted(), sample::cancelled()];
+        insta::assert_snapshot!(runs.map(|run| verdict(&run)).join("\n"));
+    }
+
+    #[test]
+    fn an_epoch_comes_alone_or_described() {
+        let bare = sample::epoch();
+        let described = serde_json::json!({"digest": bare.digest(), "epoch": bare});
+        assert_eq!(epoch(&serde_json::to_string(&bare).unwrap()).unwrap(), bare);
+        assert_eq!(epoch(&described.to_string()).unwrap(), bare);
+        let wrong = serde_json::json!({"digest": Digest::of(b"other"), "epoch": bare});
+        assert!(epoch(&wrong.to_string()).unwrap_err().starts_with("its digest is"));
+        assert!(epoch("{\"base_root\": 3}").unwrap_err().contains("line 1 column"));
+    }
+}

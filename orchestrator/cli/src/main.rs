@@ -1,0 +1,40 @@
+//! `swarm`: what people and scripts type to see and steer Build Swarm.
+//!
+//! One call of the orchestrator's API per command, as a table for people or, with `--json`, as the API's own JSON.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`arguments`] | the command line |
+//! | [`connection`] | where the orchestrator is, and the token |
+//! | [`commands`] | one file per noun: its arguments, its calls, its tables |
+//! | [`table`] | plain tables and the words in them |
+//! | [`output`] | standard output, for people or as JSON |
+//! | [`failure`], [`exit`] | what went wrong, and the exit code that says so |
+
+mod arguments;
+mod commands;
+mod connection;
+mod exit;
+mod failure;
+mod output;
+mod table;
+
+use arguments::Arguments;
+use clap::Parser;
+use exit::Exit;
+use failure::Failure;
+use output::Output;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.json);
+    run(&arguments, output).unwrap_or_else(|failure| output.failure(&failure)).into()
+}
+
+fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let context = connection::open(&arguments.connection, output, |name| std::env::var_os(name))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::internal(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(commands::run(&context, &arguments.command))
+}
