@@ -213,14 +213,16 @@ CREATE TABLE attempt_pulse (
 ) WITH (fillfactor = 50);
 
 -- Why an attempt should be taken from its drone: 'silent', 'stalled', 'grounded'; null while there is no reason
--- (law 4). The leader's list and the check under the package's lock both ask here.
-CREATE FUNCTION overdue(a attempts, grace interval, stall interval) RETURNS text LANGUAGE sql STABLE AS $$
+-- (law 4). The leader's list and the check under the package's lock both ask here. Only time counts in which somebody
+-- listened: from `since` to `as_of`, both read when the leader knew its clock to be right.
+CREATE FUNCTION overdue(a attempts, grace interval, stall interval, since timestamptz, as_of timestamptz) RETURNS text
+LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN a.phase NOT IN ('held', 'building') THEN NULL
         WHEN a.phase = 'held' AND d.state = 'grounded' THEN 'grounded'
-        WHEN a.claimed_at < swarm_now() - grace AND COALESCE(p.seen_at, '-infinity') < swarm_now() - grace
+        WHEN GREATEST(a.claimed_at, p.seen_at, since) < as_of - grace
             THEN 'silent'
-        WHEN a.phase = 'building' AND GREATEST(a.started_at, q.progress_at) < swarm_now() - stall
+        WHEN a.phase = 'building' AND GREATEST(a.started_at, q.progress_at, since) < as_of - stall
             THEN 'stalled'
     END
     FROM drones d

@@ -71,10 +71,8 @@ async fn turn(app: &App, office: &mut Option<Office>) -> anyhow::Result<()> {
     db::logs::rotate(&app.db, app.times.log_retention_days).await?;
     orphans::end(app).await?;
     pardon::grounded(app).await?;
-    if office.has_listened(app.times.grace_seconds) {
-        silence::notice(app).await?;
-        silence::reclaim(app).await?;
-    }
+    silence::notice(app, office.listened()).await?;
+    silence::reclaim(app, office.listened()).await?;
     sweep::redrive(app).await?;
     promote::advance(app).await?;
     Ok(())

@@ -1,6 +1,7 @@
 //! What must be true of every event log, whatever happened to the swarm: read from the log alone, then compared with
 //! the tables. Chaos tests end with it.
 
+use crate::wait;
 use sqlx::PgPool;
 use std::collections::BTreeMap;
 use swarm_protocol::admin::Event;
@@ -17,7 +18,7 @@ struct History {
 
 /// Reads the whole event log and fails the test on the first contradiction. Returns the events.
 pub async fn check(admin: &AdminClient, database: &PgPool) -> Vec<Event> {
-    let mut events = read(admin).await;
+    let mut events = read(admin, database).await;
     // The cursor orders by transaction; what happened to one package is ordered by id, for its lock is held meanwhile.
     events.sort_by_key(|event| event.id);
     let mut packages: BTreeMap<PackageId, History> = BTreeMap::new();
@@ -33,17 +34,23 @@ pub async fn check(admin: &AdminClient, database: &PgPool) -> Vec<Event> {
     events
 }
 
-/// The whole event log.
-pub async fn read(admin: &AdminClient) -> Vec<Event> {
+/// The whole event log. Readers are shown events only when nothing older can still commit, so the newest ones may take
+/// a moment.
+pub async fn read(admin: &AdminClient, database: &PgPool) -> Vec<Event> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(database).await.unwrap();
     let (mut events, mut cursor) = (Vec::new(), "0".to_owned());
-    loop {
-        let page = admin.events(&cursor).await.unwrap();
-        if page.events.is_empty() {
-            return events;
+    wait::until(30, "all events to be shown", async || {
+        loop {
+            let page = admin.events(&cursor).await.unwrap();
+            if page.events.is_empty() {
+                return (events.len() >= usize::try_from(count).unwrap()).then_some(());
+            }
+            events.extend(page.events);
+            cursor = page.cursor;
         }
-        events.extend(page.events);
-        cursor = page.cursor;
-    }
+    })
+    .await;
+    events
 }
 
 fn replay(history: &mut History, event: &Event) {

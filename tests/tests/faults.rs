@@ -88,7 +88,7 @@ async fn a_new_session_returns_the_formers_work_at_once() {
     for _ in 0..2 {
         assert_eq!(drone.beat(&[&claim]).await.unwrap_err().code(), Some(Code::StaleSession));
     }
-    let events = checker::read(&swarm.admin).await;
+    let events = checker::read(&swarm.admin, &swarm.database.pool).await;
     assert_eq!(events.iter().filter(|event| event.kind == "drone.two_sessions").count(), 1);
     let ready: serde_json::Value =
         reqwest::get(format!("{}/readyz", swarm.url())).await.unwrap().json().await.unwrap();

@@ -1,6 +1,7 @@
 //! Drones: enrolment, state, record.
 
 use super::events::{self, NewEvent};
+use super::overdue::Listened;
 use super::transition::Rules;
 use crate::machine::drone::{self, Transition};
 use sqlx::{PgConnection, PgExecutor};
@@ -139,13 +140,19 @@ pub async fn list(db: impl PgExecutor<'_>, name: Option<&str>) -> sqlx::Result<V
     .await
 }
 
-/// Drones that are *online* but have been silent for longer than `grace_seconds`.
-pub async fn silent(db: impl PgExecutor<'_>, grace_seconds: u32) -> sqlx::Result<Vec<DroneId>> {
+/// Drones that are *online* but have been silent for longer than `grace_seconds` while somebody listened.
+pub async fn silent(
+    db: impl PgExecutor<'_>,
+    grace_seconds: u32,
+    listened: Listened,
+) -> sqlx::Result<Vec<DroneId>> {
     sqlx::query_scalar!(
         r#"SELECT d.id AS "id: DroneId" FROM drones d LEFT JOIN drone_pulse p ON p.drone_id = d.id
            WHERE d.state = 'online'
-             AND (p.seen_at IS NULL OR p.seen_at < swarm_now() - make_interval(secs => $1))"#,
-        f64::from(grace_seconds)
+             AND GREATEST(p.seen_at, $2) < $3::timestamptz - make_interval(secs => $1)"#,
+        f64::from(grace_seconds),
+        listened.since,
+        listened.as_of
     )
     .fetch_all(db)
     .await

@@ -1,6 +1,7 @@
 //! Attempts whose time is over, one way or another.
 
 use super::transition::Rules;
+use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use swarm_protocol::id::AttemptId;
 
@@ -40,26 +41,48 @@ impl Overdue {
     }
 }
 
+/// The time in which the leader has listened: only this counts against a drone (law 4).
+#[derive(Clone, Copy, Debug)]
+pub struct Listened {
+    /// From here.
+    pub since: DateTime<Utc>,
+    /// To here.
+    pub as_of: DateTime<Utc>,
+}
+
 /// Attempts that should be taken from their drones, and why.
-pub async fn list(db: impl PgExecutor<'_>, rules: &Rules) -> sqlx::Result<Vec<(AttemptId, Overdue)>> {
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    rules: &Rules,
+    listened: Listened,
+) -> sqlx::Result<Vec<(AttemptId, Overdue)>> {
     let rows = sqlx::query!(
-        r#"SELECT a.id AS "id: AttemptId", overdue(a, make_interval(secs => $1), make_interval(secs => $2)) AS reason
+        r#"SELECT a.id AS "id: AttemptId", overdue(a, make_interval(secs => $1), make_interval(secs => $2), $3, $4) AS reason
            FROM attempts a WHERE phase IN ('held', 'building') ORDER BY a.id"#,
         f64::from(rules.grace_seconds),
-        f64::from(rules.stall_seconds)
+        f64::from(rules.stall_seconds),
+        listened.since,
+        listened.as_of
     )
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().filter_map(|row| Some((row.id, Overdue::parse(&row.reason?)?))).collect())
 }
 
-/// Why this attempt should be taken from its drone, now.
-pub async fn of(db: impl PgExecutor<'_>, rules: &Rules, attempt: AttemptId) -> sqlx::Result<Option<Overdue>> {
+/// Why this attempt should be taken from its drone.
+pub async fn of(
+    db: impl PgExecutor<'_>,
+    rules: &Rules,
+    attempt: AttemptId,
+    listened: Listened,
+) -> sqlx::Result<Option<Overdue>> {
     let cause = sqlx::query_scalar!(
-        "SELECT overdue(a, make_interval(secs => $2), make_interval(secs => $3)) FROM attempts a WHERE id = $1",
+        "SELECT overdue(a, make_interval(secs => $2), make_interval(secs => $3), $4, $5) FROM attempts a WHERE id = $1",
         attempt.0,
         f64::from(rules.grace_seconds),
-        f64::from(rules.stall_seconds)
+        f64::from(rules.stall_seconds),
+        listened.since,
+        listened.as_of
     )
     .fetch_optional(db)
     .await?;

@@ -5,7 +5,7 @@
 
 use super::RetryableError;
 use super::events::{self, NewEvent};
-use super::overdue::{self, Overdue};
+use super::overdue::{self, Listened, Overdue};
 use super::{drones, sessions};
 use crate::machine::package::{
     self, Attempt, AttemptChange, Begin, Cell, Change, Refusal, Spread, Step, Transition,
@@ -56,8 +56,8 @@ pub struct Note<'a> {
     pub staged: Option<&'a Staged>,
     /// Who reports: a drone speaks only for its own attempts (law 11).
     pub speaker: Option<DroneId>,
-    /// Why an attempt is taken from its drone: checked again under the lock.
-    pub overdue: Option<Overdue>,
+    /// Why an attempt is taken from its drone, and by which time: checked again under the lock.
+    pub overdue: Option<(Overdue, Listened)>,
     /// For whom a new attempt begins: the session and its claim request.
     pub claimant: Option<(SessionId, i64)>,
 }
@@ -267,7 +267,9 @@ async fn recheck(
 ) -> Result<(), ApplyError> {
     let Some(attempt) = cell.attempt else { return Ok(()) };
     // A heartbeat that came since saves the attempt (law 4).
-    if note.overdue.is_some() && overdue::of(&mut *tx, rules, attempt.id).await? != note.overdue {
+    if let Some((cause, listened)) = note.overdue
+        && overdue::of(&mut *tx, rules, attempt.id, listened).await? != Some(cause)
+    {
         return Err(Refusal::NotReady.into());
     }
     // A drone speaks only for its own attempts (law 11), and only in its open session (law 6): what a former session

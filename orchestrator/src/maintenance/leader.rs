@@ -1,6 +1,7 @@
 //! Who leads: the holder of an advisory lock, which Postgres frees when the holder's connection ends.
 
 use crate::app::App;
+use crate::db::overdue::Listened;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
 use std::time::Instant;
@@ -51,9 +52,8 @@ impl Office {
         Ok(())
     }
 
-    /// True once a full grace time has passed in which drones could be heard.
-    #[must_use]
-    pub(super) fn has_listened(&self, grace_seconds: u32) -> bool {
-        self.last.0 - self.listening_since >= TimeDelta::seconds(grace_seconds.into())
+    /// What silence is judged by in this turn. A clock that jumps after it was read has no part in it.
+    pub(super) const fn listened(&self) -> Listened {
+        Listened { since: self.listening_since, as_of: self.last.0 }
     }
 }

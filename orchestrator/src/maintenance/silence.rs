@@ -1,16 +1,16 @@
-//! Silent drones and overdue attempts.
+//! Silent drones and overdue attempts, judged by the time in which the leader has listened.
 
 use crate::app::App;
 use crate::db::drones;
-use crate::db::overdue::{self, Overdue};
+use crate::db::overdue::{self, Listened, Overdue};
 use crate::db::transition::{ApplyError, Note, Subject};
 use crate::machine;
 use crate::machine::package::Transition;
 use tracing::{info, warn};
 
 /// online → offline, for drones that were not heard for the grace time.
-pub(super) async fn notice(app: &App) -> sqlx::Result<()> {
-    for drone in drones::silent(&app.db, app.times.grace_seconds).await? {
+pub(super) async fn notice(app: &App, listened: Listened) -> sqlx::Result<()> {
+    for drone in drones::silent(&app.db, app.times.grace_seconds, listened).await? {
         let mut tx = app.db.begin().await?;
         if drones::apply(&mut tx, drone, machine::drone::Transition::Silence, 0, None).await? {
             warn!(drone.id = %drone, "a drone is silent");
@@ -21,14 +21,14 @@ pub(super) async fn notice(app: &App) -> sqlx::Result<()> {
 }
 
 /// Takes overdue attempts from their drones; each is checked again under its package's lock.
-pub(super) async fn reclaim(app: &App) -> Result<(), ApplyError> {
-    for (attempt, cause) in overdue::list(&app.db, &app.rules).await? {
+pub(super) async fn reclaim(app: &App, listened: Listened) -> Result<(), ApplyError> {
+    for (attempt, cause) in overdue::list(&app.db, &app.rules, listened).await? {
         let transition = match cause {
             Overdue::Silent => Transition::Reclaim,
             Overdue::Stalled => Transition::Stall,
             Overdue::Grounded => Transition::Return,
         };
-        let note = Note { reason: Some(cause.reason()), overdue: Some(cause), ..Note::default() };
+        let note = Note { reason: Some(cause.reason()), overdue: Some((cause, listened)), ..Note::default() };
         match app.apply(Subject::Attempt(attempt), &transition, note).await {
             Ok(_) => info!(%attempt, reason = cause.reason(), "an attempt is taken from its drone"),
             Err(ApplyError::Refused(_)) => {}
