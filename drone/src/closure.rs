@@ -126,7 +126,7 @@ where
 }
 
 fn binhost(link: &Link, identity: &Identity) -> BinhostClient {
-    BinhostClient::new(&link.session().binhost_url, identity.claim.ticket.clone())
+    BinhostClient::new(&link.session().binhost_url, identity.claim.ticket.0.clone())
 }
 
 async fn staging_index(link: &Link, live: &Live) -> Result<String, Unbrought> {

@@ -56,7 +56,7 @@ async fn upload_once(
     artifact: &Artifact,
 ) -> Result<Result<(), crate::link::CallError>, Stop> {
     let file = File::open(&artifact.path).await?;
-    let client = BinhostClient::new(&link.session().binhost_url, live.identity().claim.ticket.clone());
+    let client = BinhostClient::new(&link.session().binhost_url, live.identity().claim.ticket.0.clone());
     // Slower than 64 KiB/s is as good as broken.
     let limit = CALL_LIMIT + Duration::from_secs(artifact.size / (64 << 10));
     Ok(within(limit, client.upload(artifact.digest, artifact.size, file)).await)

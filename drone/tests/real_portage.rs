@@ -140,7 +140,7 @@ fn claim(cpv: &str, build_id: i32, closure: Vec<Dependency>) -> Claim {
         use_flags: Vec::new(),
         build_id: BuildId(build_id),
         closure,
-        ticket: String::new(),
+        ticket: swarm_protocol::ticket::SignedTicket(String::new()),
         max_artifact_bytes: 1 << 30,
         limit_seconds: 300,
     }

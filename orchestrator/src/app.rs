@@ -3,7 +3,8 @@
 use crate::claim_lock::ClaimLocks;
 use crate::config::{Config, Limits, Times};
 use crate::db;
-use crate::db::transition::{Applied, ApplyError, Note, Rules, Subject};
+use crate::db::rules::Rules;
+use crate::db::transition::{Applied, ApplyError, Note, Subject};
 use crate::heartbeat::Heartbeats;
 use crate::machine::package::Transition;
 use crate::planner::Planner;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use swarm_protocol::client::BinhostClient;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, PackageId, RunId};
-use swarm_protocol::ticket::{Scope, Ticket, TicketSigner};
+use swarm_protocol::ticket::{Scope, SignedTicket, Ticket, TicketSigner};
 use tokio_util::sync::CancellationToken;
 
 /// The shared parts.
@@ -145,11 +146,11 @@ impl App {
         run: RunId,
         package: PackageId,
         attempt: AttemptId,
-    ) -> String {
+    ) -> SignedTicket {
         let expires = now.timestamp() + i64::from(self.times.build_limit_seconds) + UPLOAD_SECONDS;
         let max_bytes = self.limits.artifact_bytes;
         let scope = Scope::Attempt { target: target.clone(), run, package, attempt, max_bytes };
-        self.signer.sign(&Ticket { scope, expires })
+        SignedTicket(self.signer.sign(&Ticket { scope, expires }))
     }
 
     /// Waits, but not beyond the stop signal. `false`: stop.

@@ -9,6 +9,7 @@ pub mod overdue;
 pub mod packages;
 pub mod pulse;
 pub mod receive;
+pub mod rules;
 pub mod runs;
 pub mod sessions;
 pub mod snapshot;

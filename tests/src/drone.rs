@@ -171,7 +171,7 @@ impl ScriptedDrone {
     /// Uploads any bytes.
     pub async fn upload_bytes(&self, claim: &Claim, bytes: Vec<u8>) -> Complete {
         let (built, size) = (Digest::of(&bytes), bytes.len() as u64);
-        let binhost = BinhostClient::new(&self.binhost_url, claim.ticket.clone());
+        let binhost = BinhostClient::new(&self.binhost_url, claim.ticket.0.clone());
         binhost.upload(built, size, bytes).await.unwrap();
         Complete { fence: self.fence(claim), built, size }
     }

@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use crate::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
 use crate::id::{AttemptId, AttemptToken, BuildId, DroneId, PackageId, RunId, SessionId, SessionNonce};
 use crate::state::{AttemptPhase, FailureClass};
+use crate::ticket::SignedTicket;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/drone/enrol`: a join token becomes a drone's own bearer token. Needs no other token.
@@ -174,7 +175,7 @@ pub struct Claim {
     /// Exactly what must be installed in the root before, dependencies before dependents.
     pub closure: Vec<Dependency>,
     /// Bearer token for the binhost: this attempt's upload, this run's staging view.
-    pub ticket: String,
+    pub ticket: SignedTicket,
     /// The largest artifact in bytes.
     pub max_artifact_bytes: u64,
     /// How long the build may take, in seconds of wall-clock time.

@@ -48,6 +48,17 @@ pub enum Scope {
     Control,
 }
 
+/// A signed ticket as it travels. Whoever has it may do what it says, so its `Debug` form must be harmless in a log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SignedTicket(pub String);
+
+impl std::fmt::Debug for SignedTicket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignedTicket(…)")
+    }
+}
+
 /// Why a ticket is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {

@@ -1,6 +1,7 @@
 //! Claims: one short transaction over the rows that the scheduler named (law 1), and the messages they become.
 
-use super::transition::{self, Applied, ApplyError, Note, Rules, Subject};
+use super::rules::Rules;
+use super::transition::{self, Applied, ApplyError, Note, Subject};
 use crate::machine::package::{Refusal, Transition};
 use sqlx::{PgExecutor, PgPool};
 use swarm_protocol::Digest;
@@ -8,6 +9,7 @@ use swarm_protocol::drone::{Claim, Dependency};
 use swarm_protocol::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
 use swarm_protocol::id::{AttemptId, AttemptToken, BuildId, DroneId, PackageId, RunId, SessionId};
 use swarm_protocol::state::AttemptPhase;
+use swarm_protocol::ticket::SignedTicket;
 
 /// What came of a claim.
 #[derive(Debug)]
@@ -74,7 +76,7 @@ pub async fn of_request(
 /// What the orchestrator adds to a claim's rows.
 pub struct Grant<'a> {
     /// Signs a ticket for the attempt.
-    pub ticket: &'a (dyn Fn(&TargetName, RunId, PackageId, AttemptId) -> String + Sync),
+    pub ticket: &'a (dyn Fn(&TargetName, RunId, PackageId, AttemptId) -> SignedTicket + Sync),
     /// The largest artifact in bytes.
     pub max_artifact_bytes: u64,
     /// How long the build may take.

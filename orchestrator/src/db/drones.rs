@@ -2,7 +2,7 @@
 
 use super::events::{self, NewEvent};
 use super::overdue::Listened;
-use super::transition::Rules;
+use super::rules::Rules;
 use crate::machine::drone::{self, Transition};
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::admin::Drone;

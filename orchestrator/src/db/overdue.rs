@@ -1,6 +1,6 @@
 //! Attempts whose time is over, one way or another.
 
-use super::transition::Rules;
+use super::rules::Rules;
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use swarm_protocol::id::AttemptId;
