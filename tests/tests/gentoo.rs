@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use swarm_protocol::id::{PackageId, RunId};
 use swarm_protocol::plan::Plan;
 use swarm_protocol::state::{AttemptPhase, Outcome, PackageState, RunState};
-use swarm_tests::machines::{self, DroneMachine};
+use swarm_tests::machines::{self, DroneMachine, Machine};
 use swarm_tests::swarm::{Settings, Swarm};
 use swarm_tests::{checker, wait};
 
@@ -53,9 +54,41 @@ async fn a_drone_builds_and_a_workstation_installs_and_runs() {
     // A second update finds nothing to do: what is installed is what the generation has.
     assert!(!workstation.ok(&UPDATE).contains("[binary"));
 
+    index_is_what_portage_would_write(&swarm);
     secrets_stay_home(&swarm, &drone, run).await;
     log_is_kept(&swarm, run).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
+}
+
+/// `emaint binhost --fix` over the same files says the same of every package.
+fn index_is_what_portage_would_write(swarm: &Swarm) {
+    let generation = swarm.binhost_directory().join("targets/box/current");
+    let copy = swarm.path().join("pkgdir");
+    let copied = std::process::Command::new("cp").arg("-rLT").args([&generation, &copy]).status().unwrap();
+    assert!(copied.success());
+    let ours = index(&fs::read_to_string(copy.join("Packages")).unwrap());
+    fs::remove_file(copy.join("Packages")).unwrap();
+    fs::remove_file(copy.join("Packages.gz")).unwrap();
+    let machine = Machine::up("emaint", "base", &[format!("{}:/var/cache/served", copy.display())]);
+    let fix = ["PKGDIR=/var/cache/served", "FEATURES=binpkg-multi-instance", "emaint", "binhost", "--fix"];
+    let _ = machine.ok(&fix);
+    let portages = index(&fs::read_to_string(copy.join("Packages")).unwrap());
+    assert_eq!(ours.len(), 7);
+    for (package, entry) in &portages {
+        assert_eq!(ours.get(package), Some(entry), "{package}");
+    }
+    assert_eq!(ours.len(), portages.len());
+}
+
+/// The entries of a `Packages` file by path. MTIME is left out: a copy has another one.
+fn index(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let blocks = text.split("\n\n").skip(1).filter(|block| !block.trim().is_empty());
+    let entries = blocks.map(|block| {
+        let pairs = block.lines().filter_map(|line| line.split_once(':'));
+        let pairs = pairs.map(|(key, value)| (key.to_owned(), value.trim().to_owned()));
+        pairs.filter(|(key, _)| key != "MTIME").collect::<BTreeMap<_, _>>()
+    });
+    entries.map(|entry| (entry["PATH"].clone(), entry)).collect()
 }
 
 /// Neither tokens nor tickets are found in what is published (PORTAGE.md 3).
