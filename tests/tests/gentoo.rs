@@ -80,13 +80,20 @@ fn index_is_what_portage_would_write(swarm: &Swarm) {
     assert_eq!(ours.len(), portages.len());
 }
 
-/// The entries of a `Packages` file by path. MTIME is left out: a copy has another one.
+/// The entries of a `Packages` file by path, each with the CHOST that it may inherit from the header. MTIME is left out:
+/// a copy has another one.
 fn index(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
-    let blocks = text.split("\n\n").skip(1).filter(|block| !block.trim().is_empty());
-    let entries = blocks.map(|block| {
+    let pairs = |block: &str| -> BTreeMap<String, String> {
         let pairs = block.lines().filter_map(|line| line.split_once(':'));
-        let pairs = pairs.map(|(key, value)| (key.to_owned(), value.trim().to_owned()));
-        pairs.filter(|(key, _)| key != "MTIME").collect::<BTreeMap<_, _>>()
+        pairs.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect()
+    };
+    let mut blocks = text.split("\n\n").filter(|block| !block.trim().is_empty());
+    let inherited: BTreeMap<_, _> =
+        pairs(blocks.next().unwrap()).into_iter().filter(|(key, _)| key == "CHOST").collect();
+    let entries = blocks.map(|block| {
+        let mut entry = inherited.clone();
+        entry.extend(pairs(block).into_iter().filter(|(key, _)| key != "MTIME"));
+        entry
     });
     entries.map(|entry| (entry["PATH"].clone(), entry)).collect()
 }
