@@ -9,10 +9,11 @@ pub mod health;
 pub mod runs;
 
 use crate::app::App;
+use axum::Extension;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, patch, post};
 use error::ApiError;
+use extract::BodyLimit;
 use std::sync::Arc;
 use swarm_protocol::Code;
 
@@ -50,7 +51,7 @@ fn drone_routes() -> Router<Shared> {
         .route("/attempts/{attempt}/complete", post(drone::complete))
         .route("/attempts/{attempt}/fail", post(drone::fail))
         .route("/attempts/{attempt}/hand-back", post(drone::hand_back))
-        .layer(DefaultBodyLimit::max(DRONE_BODY_BYTES))
+        .layer(Extension(BodyLimit(DRONE_BODY_BYTES)))
 }
 
 fn admin_routes(limit: usize) -> Router<Shared> {
@@ -71,5 +72,5 @@ fn admin_routes(limit: usize) -> Router<Shared> {
         .route("/join-tokens", post(admin::create_join_token))
         .route("/tokens", post(admin::create_token))
         .route("/events", get(admin::events))
-        .layer(DefaultBodyLimit::max(limit))
+        .layer(Extension(BodyLimit(limit)))
 }

@@ -10,6 +10,7 @@
 //! | [`plans`] | plans and epochs |
 //! | [`machines`] | machines in which real Portage runs: boxes |
 //! | [`checker`] | what must be true of every event log |
+//! | [`port`] | TCP ports of a test's own |
 //! | [`wait`] | waiting for a condition, with a bound |
 #![expect(
     clippy::missing_panics_doc,
@@ -25,6 +26,7 @@ pub mod drone;
 pub mod gpkg;
 pub mod machines;
 pub mod plans;
+pub mod port;
 pub mod process;
 pub mod swarm;
 pub mod wait;

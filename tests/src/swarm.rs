@@ -1,9 +1,10 @@
 //! An orchestrator, a binhost and a Redis: real processes on loopback, in a directory that ends with the test.
 
 use crate::database::Database;
+use crate::port::Port;
 use crate::process::{Process, binary};
 use crate::wait;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub struct Swarm {
     /// Where the binhost listens.
     pub binhost_address: SocketAddr,
     directory: TempDir,
+    _ports: [Port; 2],
 }
 
 /// How a swarm is set up.
@@ -63,10 +65,6 @@ pub fn target() -> TargetName {
     "box".parse().unwrap()
 }
 
-fn free_port(address: IpAddr) -> SocketAddr {
-    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap()
-}
-
 impl Swarm {
     /// A running swarm with one target.
     pub async fn start() -> Self {
@@ -77,8 +75,8 @@ impl Swarm {
     pub async fn start_with(settings: Settings) -> Self {
         let database = Database::migrated().await;
         let directory = tempfile::Builder::new().prefix("swarm-test.").tempdir().unwrap();
-        let orchestrator_address = free_port(settings.address);
-        let binhost_address = free_port(settings.address);
+        let ports = [Port::reserve(settings.address), Port::reserve(settings.address)];
+        let [orchestrator_address, binhost_address] = [ports[0].address, ports[1].address];
         let config = format!(
             "listen = \"{orchestrator_address}\"\nticket_key_file = \"{0}/ticket.key\"\n\
              [database]\nurl = \"{1}\"\n[redis]\nurl = \"redis+unix://{0}/redis.sock\"\n\
@@ -107,6 +105,7 @@ impl Swarm {
             orchestrator_address,
             binhost_address,
             directory,
+            _ports: ports,
         };
         swarm.start_redis().await;
         swarm.start_binhost().await;
