@@ -9,6 +9,7 @@ use crate::db::{self, drones};
 use crate::machine;
 use crate::machine::package::Transition;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::Code;
 use swarm_protocol::drone::{Heartbeat, HeartbeatAnswer, Regained};
@@ -27,7 +28,8 @@ type Entry = (Beat, oneshot::Sender<Result<Written, sqlx::Error>>);
 #[derive(Debug)]
 struct Written {
     current: bool,
-    live: HashSet<AttemptId>,
+    /// Of the whole batch, shared by its answers.
+    live: Arc<HashSet<AttemptId>>,
 }
 
 /// The queue into the writer.
@@ -66,6 +68,7 @@ async fn write(app: &App, batch: Vec<Entry>) {
     let (beats, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
     match write_pulses(app, &beats).await {
         Ok((current, live)) => {
+            let live = Arc::new(live);
             for ((_, beat), answer) in beats.iter().zip(answers) {
                 let written = Written { current: current.contains(&beat.session), live: live.clone() };
                 // Whoever asked may have gone away.

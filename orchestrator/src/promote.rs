@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::db::generations::{self, Becoming};
 use crate::db::runs::{self, RunError};
 use crate::machine::run::Transition;
+use sqlx::{Postgres, Transaction};
 use swarm_protocol::Code;
 use swarm_protocol::admin::Counts;
 use swarm_protocol::binhost::{Prepare, Promote};
@@ -29,8 +30,7 @@ pub async fn advance(app: &App) -> Result<(), RunError> {
 
 /// A run in *building* in which nothing is live or buildable is validated, or frozen when something is missing.
 async fn settle(app: &App, run: RunId) -> Result<(), RunError> {
-    let counts = runs::counts(&app.db, run).await?;
-    if counts.delegated > 0 || counts.needed > 0 {
+    if matches!(verdict(&runs::counts(&app.db, run).await?), Verdict::Wait) {
         return Ok(());
     }
     let mut tx = app.db.begin().await?;
@@ -45,10 +45,14 @@ async fn settle(app: &App, run: RunId) -> Result<(), RunError> {
             runs::apply(&mut tx, run, Transition::Freeze, Some(&reason)).await.map(drop)
         }
     };
+    commit(tx, outcome).await.map(drop)
+}
+
+/// Commits what `outcome` wrote. `false`: another orchestrator, or a person, was faster, and nothing is written.
+async fn commit(tx: Transaction<'_, Postgres>, outcome: Result<(), RunError>) -> Result<bool, RunError> {
     match outcome {
-        Ok(()) => Ok(tx.commit().await?),
-        // Another orchestrator, or a person, was faster.
-        Err(RunError::State(_)) => Ok(()),
+        Ok(()) => tx.commit().await.map(|()| true).map_err(RunError::from),
+        Err(RunError::State(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -79,11 +83,8 @@ async fn prepare(app: &App, run: RunId) -> Result<(), RunError> {
     match binhost.prepare(&becoming.target, becoming.number, &request).await {
         Ok(_) => {
             let mut tx = app.db.begin().await?;
-            match generations::prepared(&mut tx, run, becoming.id).await {
-                Ok(()) => Ok(tx.commit().await?),
-                Err(RunError::State(_)) => Ok(()),
-                Err(error) => Err(error),
-            }
+            let outcome = generations::prepared(&mut tx, run, becoming.id).await;
+            commit(tx, outcome).await.map(drop)
         }
         Err(error) => refused_or_later(app, run, &becoming, &error).await,
     }
@@ -96,15 +97,11 @@ async fn switch(app: &App, run: RunId) -> Result<(), RunError> {
     match binhost.promote(&becoming.target, &request).await {
         Ok(_) => {
             let mut tx = app.db.begin().await?;
-            match generations::promoted(&mut tx, run, &becoming).await {
-                Ok(()) => {
-                    tx.commit().await?;
-                    info!(%run, target.name = %becoming.target, generation = %becoming.number, "a generation is current");
-                    Ok(())
-                }
-                Err(RunError::State(_)) => Ok(()),
-                Err(error) => Err(error),
+            let outcome = generations::promoted(&mut tx, run, &becoming).await;
+            if commit(tx, outcome).await? {
+                info!(%run, target.name = %becoming.target, generation = %becoming.number, "a generation is current");
             }
+            Ok(())
         }
         Err(error) => refused_or_later(app, run, &becoming, &error).await,
     }
@@ -124,9 +121,6 @@ async fn refused_or_later(
     }
     warn!(%run, %error, "the binhost refused a generation");
     let mut tx = app.db.begin().await?;
-    match generations::refused(&mut tx, run, becoming.id, &error.to_string()).await {
-        Ok(()) => Ok(tx.commit().await?),
-        Err(RunError::State(_)) => Ok(()),
-        Err(error) => Err(error),
-    }
+    let outcome = generations::refused(&mut tx, run, becoming.id, &error.to_string()).await;
+    commit(tx, outcome).await.map(drop)
 }
