@@ -202,13 +202,15 @@ async fn kill_9_leaves_neither_processes_nor_mounts() {
     stub.wait("drone/sessions", 2).await;
     assert!(!state.join("attempts/7/upper").exists() || stub.asked("/start").len() > 1);
     signal(&next, rustix::process::Signal::TERM);
-    signal_again(&next).await;
+    signal_again(&next, &stub).await;
     said(next).await;
     stub::until(10, || (!busy(&state)).then_some(())).await.expect("all are dead");
 }
 
-/// The second signal stops now.
-async fn signal_again(child: &Child) {
-    tokio::time::sleep(Duration::from_millis(100)).await;
+/// The second signal stops now. Sent when the first one was heard, for two at once are one signal.
+async fn signal_again(child: &Child, stub: &Stub) {
+    let draining =
+        || stub.asked("drone/heartbeat").iter().any(|beat| beat.body["draining"] == true).then_some(());
+    stub::until(10, draining).await.expect("the first signal is heard");
     signal(child, rustix::process::Signal::TERM);
 }
