@@ -2,9 +2,10 @@
 
 use crate::digest::Digest;
 use crate::epoch::Epoch;
-use crate::gentoo::{Cpv, Slot, TargetName};
+use crate::gentoo::{Cpv, Slot, TargetName, WorldAtom};
 use crate::id::{AttemptId, BuildId, DroneId, EventId, GenerationNumber, PackageId, RunId};
 use crate::plan::Plan;
+use crate::resolution::Finding;
 use crate::state::{
     AttemptPhase, DroneState, FailureClass, GenerationState, Outcome, PackageState, Role, RunState,
 };
@@ -17,6 +18,18 @@ use serde::{Deserialize, Serialize};
 pub struct NewTarget {
     /// Its name: part of the binhost's URLs.
     pub name: TargetName,
+    /// Its world set.
+    #[serde(default)]
+    pub world: Vec<WorldAtom>,
+}
+
+/// `PUT /api/v1/targets/{target}/world`: what shall be installable from the target's generations. Runs that begin later
+/// resolve it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct World {
+    /// The atoms and sets of a workstation's `/var/lib/portage/world` and `world_sets`.
+    pub world: Vec<WorldAtom>,
 }
 
 /// A target, with what its clients see.
@@ -24,19 +37,22 @@ pub struct NewTarget {
 pub struct Target {
     /// Its name.
     pub name: TargetName,
+    /// Its world set, ordered.
+    pub world: Vec<WorldAtom>,
     /// The generation that clients see.
     pub current: Option<GenerationNumber>,
     /// The open run, if there is one.
     pub open_run: Option<RunId>,
 }
 
-/// `POST /api/v1/targets/{target}/runs`: begin a run. Supersedes the target's open run.
+/// `POST /api/v1/targets/{target}/runs`: begin a run. It supersedes the target's open run as soon as it has a plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewRun {
-    /// What all of its builds are made under.
-    pub epoch: Epoch,
-    /// The plan, where it is known already; else a trusted drone posts it.
+    /// What all of its builds are made under; where absent, the epoch of the drone that resolves it.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
+    /// The plan, where it is known already, with its epoch; else a trusted drone resolves the target's world set.
     #[serde(default)]
     pub plan: Option<Plan>,
 }
@@ -50,12 +66,15 @@ pub struct Run {
     pub target: TargetName,
     /// Where it stands.
     pub state: RunState,
-    /// Its epoch.
-    pub epoch: Digest,
+    /// Its epoch; none until a drone has resolved it.
+    pub epoch: Option<Digest>,
     /// The generation it became.
     pub generation: Option<GenerationNumber>,
     /// Why it stands where it stands.
     pub reason: Option<String>,
+    /// What Portage refused, or remarked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When it ended.
@@ -77,6 +96,8 @@ pub struct Counts {
     pub delegated: i64,
     /// Staged.
     pub received: i64,
+    /// Of the received, those that were kept from earlier runs.
+    pub kept: i64,
     /// Behind a quarantined one.
     pub blocked: i64,
     /// Failed for good.

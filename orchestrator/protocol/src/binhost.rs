@@ -49,6 +49,15 @@ pub struct Staged {
     pub path: String,
 }
 
+/// `PUT /api/v1/targets/{target}/runs/{run}/inherited`: the run's staging view shows these artifacts of earlier runs
+/// beside its own, and no other ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inherit {
+    /// The published digests, without duplicates.
+    pub artifacts: Vec<Digest>,
+}
+
 /// `PUT /api/v1/targets/{target}/generations/{number}`: write a complete generation that nobody sees yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,8 +1,10 @@
 //! Gentoo's value types, as the Package Manager Specification (PMS) and Portage spell them.
 
+mod atom;
 mod cpv;
 mod names;
 
+pub use atom::{InvalidAtom, WorldAtom};
 pub use cpv::{Cpv, InvalidCpv};
 pub use names::{InvalidName, RepoName, Slot, TargetName, UseFlag};
 

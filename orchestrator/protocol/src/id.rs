@@ -35,6 +35,8 @@ row_id! {
     EpochId;
     /// One attempt to bring a target to an epoch.
     RunId;
+    /// One try of resolving one run on one drone.
+    ResolutionId;
     /// One row of a run's queue.
     PackageId;
     /// One try of one package on one drone.

@@ -12,6 +12,7 @@
 //! | [`ticket`] | what the orchestrator signs and the binhost verifies offline |
 //! | [`problem`] | error codes and the `application/problem+json` body |
 //! | [`plan`] | a resolved run: packages and typed edges |
+//! | [`resolution`] | resolving a run by Portage on a trusted drone |
 //! | [`drone`] | enrolment, sessions, heartbeats, claims, reports |
 //! | [`admin`] | targets, runs, packages, events as people and scripts see them |
 //! | [`binhost`] | stage, prepare, promote |
@@ -27,6 +28,7 @@ pub mod gentoo;
 pub mod id;
 pub mod plan;
 pub mod problem;
+pub mod resolution;
 pub mod state;
 pub mod ticket;
 

@@ -2,15 +2,17 @@
 //!
 //! ```json
 //! {"packages":[{"cpv":"sys-libs/zlib-1.3","slot":"0/1","repository":"gentoo","use":["static-libs"]},
-//!              {"cpv":"app-arch/pigz-2.8","slot":"0","repository":"gentoo"}],
+//!              {"cpv":"app-arch/pigz-2.8","slot":"0","repository":"gentoo"},
+//!              {"cpv":"app-misc/jq-1.7","slot":"0","repository":"gentoo","keep":3}],
 //!  "edges":[[1,0,["buildtime","runtime"]]]}
 //! ```
 
 use crate::gentoo::{Cpv, RepoName, Slot, UseFlag};
+use crate::id::BuildId;
 use crate::state::EdgeKind;
 use serde::{Deserialize, Serialize};
 
-/// What a run has to build, and in which order it can be.
+/// What a run has to build and to keep, and in which order it can be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -20,11 +22,11 @@ pub struct Plan {
     pub edges: Vec<Edge>,
 }
 
-/// One package to build.
+/// One package of the generation that the run shall become.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedPackage {
-    /// What to build.
+    /// What it is.
     pub cpv: Cpv,
     /// Its slot with sub-slot.
     pub slot: Slot,
@@ -33,6 +35,10 @@ pub struct PlannedPackage {
     /// The enabled USE flags.
     #[serde(default, rename = "use")]
     pub use_flags: Vec<UseFlag>,
+    /// Keep the binary of this BUILD_ID, which the run's staging view shows, and build nothing. A run without a
+    /// resolution keeps nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<BuildId>,
     /// How long it is expected to build on a drone of speed 1, in seconds; unknown where absent.
     #[serde(default)]
     pub estimate_seconds: Option<f64>,

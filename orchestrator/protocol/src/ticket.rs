@@ -44,6 +44,13 @@ pub enum Scope {
         /// The largest upload in bytes.
         max_bytes: u64,
     },
+    /// Read the staging view of a run.
+    Run {
+        /// The target.
+        target: TargetName,
+        /// The run.
+        run: RunId,
+    },
     /// Stage, prepare, promote: the orchestrator's own calls.
     Control,
 }

@@ -1,7 +1,7 @@
 //! The binhost as drones (upload, staging view) and the orchestrator (stage, prepare, promote) see it.
 
 use super::{ClientError, Http, checked, json};
-use crate::binhost::{Current, Prepare, Prepared, Promote, Stage, Staged};
+use crate::binhost::{Current, Inherit, Prepare, Prepared, Promote, Stage, Staged};
 use crate::digest::Digest;
 use crate::gentoo::TargetName;
 use crate::id::{GenerationNumber, RunId};
@@ -37,6 +37,17 @@ impl BinhostClient {
     /// Validates an upload, fixes its path and makes it visible in the run's staging view.
     pub async fn stage(&self, target: &TargetName, run: RunId, stage: &Stage) -> Result<Staged, ClientError> {
         self.0.post(&format!("/api/v1/targets/{target}/runs/{run}/stage"), stage).await
+    }
+
+    /// Makes artifacts of earlier runs visible in the run's staging view, in place of those of the last such call.
+    pub async fn inherit(
+        &self,
+        target: &TargetName,
+        run: RunId,
+        inherit: &Inherit,
+    ) -> Result<(), ClientError> {
+        let path = format!("/api/v1/targets/{target}/runs/{run}/inherited");
+        checked(self.0.request(Method::PUT, &path).json(inherit)).await.map(drop)
     }
 
     /// Writes a generation that nobody sees yet.

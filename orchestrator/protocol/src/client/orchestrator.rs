@@ -10,8 +10,9 @@ use crate::drone::{
     HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
 };
 use crate::gentoo::TargetName;
-use crate::id::{AttemptId, PackageId, RunId};
+use crate::id::{AttemptId, PackageId, ResolutionId, RunId};
 use crate::plan::Plan;
+use crate::resolution::{ResolveAnswer, ResolveRequest, Resolved, Unresolved};
 use reqwest::Method;
 use serde::Serialize;
 
@@ -74,6 +75,25 @@ impl DroneClient {
     /// Gives an unfinished package back.
     pub async fn hand_back(&self, attempt: AttemptId, hand_back: &HandBack) -> Result<(), ClientError> {
         self.report(&format!("/api/v1/drone/attempts/{attempt}/hand-back"), hand_back).await
+    }
+
+    /// Waits for a run to resolve.
+    pub async fn resolve(&self, request: &ResolveRequest) -> Result<ResolveAnswer, ClientError> {
+        self.0.post("/api/v1/drone/resolutions", request).await
+    }
+
+    /// Answers with a plan.
+    pub async fn resolved(&self, resolution: ResolutionId, resolved: &Resolved) -> Result<(), ClientError> {
+        self.report(&format!("/api/v1/drone/resolutions/{resolution}/plan"), resolved).await
+    }
+
+    /// Answers that there is no plan.
+    pub async fn unresolved(
+        &self,
+        resolution: ResolutionId,
+        unresolved: &Unresolved,
+    ) -> Result<(), ClientError> {
+        self.report(&format!("/api/v1/drone/resolutions/{resolution}/fail"), unresolved).await
     }
 
     async fn report(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {

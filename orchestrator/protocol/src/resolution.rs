@@ -1,0 +1,121 @@
+//! Resolving a run: a trusted drone takes the work, asks Portage's depgraph, and answers with a plan or with Portage's
+//! refusal (DESIGN 5.2).
+//!
+//! A resolution is to a run what an attempt is to a package: one live one per run, numbered, fenced by a token and the
+//! drone's session, repeatable (law 2).
+
+use crate::digest::Digest;
+use crate::drone::Fence;
+use crate::epoch::Epoch;
+use crate::gentoo::{TargetName, WorldAtom};
+use crate::id::{AttemptToken, ResolutionId, RunId, SessionId};
+use crate::plan::Plan;
+use crate::state::FailureClass;
+use crate::ticket::SignedTicket;
+use serde::{Deserialize, Serialize};
+
+/// `POST /api/v1/drone/resolutions`: a long-poll for a run to resolve. For trusted drones.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveRequest {
+    /// The drone's session.
+    pub session: SessionId,
+    /// The epoch that the drone can resolve under. A run that was started without one takes it over.
+    pub epoch: Epoch,
+    /// How long to wait for work, in seconds, 60 at most.
+    pub wait_seconds: u16,
+}
+
+/// The answer to [`ResolveRequest`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ResolveAnswer {
+    /// What to resolve; nothing came within the time where absent.
+    pub resolution: Option<Resolution>,
+}
+
+/// A drone's task to resolve one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolution {
+    /// Part of every report.
+    pub resolution: ResolutionId,
+    /// Part of every report's [`Fence`].
+    pub token: AttemptToken,
+    /// The run.
+    pub run: RunId,
+    /// Its target.
+    pub target: TargetName,
+    /// The epoch to resolve under: that of the request.
+    pub epoch: Digest,
+    /// The target's world set: what shall be installable from the generation.
+    pub world: Vec<WorldAtom>,
+    /// Bearer token for the run's staging view, whose `Packages` lists every binary that the run may keep: what the
+    /// current generation has and what the predecessor received.
+    pub ticket: SignedTicket,
+    /// How long resolving may take, in seconds.
+    pub limit_seconds: u64,
+}
+
+/// `POST /api/v1/drone/resolutions/{resolution}/plan`: the run is resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolved {
+    /// The fence.
+    pub fence: Fence,
+    /// What to build, and what to keep.
+    pub plan: Plan,
+}
+
+/// `POST /api/v1/drone/resolutions/{resolution}/fail`: there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unresolved {
+    /// The fence.
+    pub fence: Fence,
+    /// *package*: Portage refuses, so the run fails, with the findings. Any other class: this drone could not ask, and
+    /// the run is resolved again.
+    pub class: FailureClass,
+    /// A sentence; 1,000 characters are kept.
+    pub reason: String,
+    /// What Portage refuses; 100 are kept.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that Portage refuses, or that a person should know about a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// What it is.
+    pub kind: FindingKind,
+    /// The atom or the package that it is about, as Portage prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub atom: Option<String>,
+    /// Who asked for it, nearest first: cpvs, or `@world`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted_by: Vec<String>,
+    /// What Portage says; 4,000 characters are kept.
+    pub detail: String,
+}
+
+/// The kinds of [`Finding`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// There are ebuilds, but all of them are masked.
+    Masked,
+    /// No ebuild has that name, version, slot or USE flag.
+    Unsatisfied,
+    /// An ebuild's `REQUIRED_USE` does not hold.
+    RequiredUse,
+    /// Two versions are wanted in one slot.
+    SlotConflict,
+    /// Portage would change USE, keywords, masks or licences by itself (autounmask).
+    ConfigurationChange,
+    /// Two packages block each other.
+    Blocker,
+    /// Packages need each other to be built.
+    Cycle,
+    /// Anything else.
+    Other,
+}
