@@ -54,6 +54,7 @@ pub(crate) struct App {
 pub(crate) fn router(app: App) -> Router {
     let target = Router::new()
         .route("/runs/{run}/stage", post(control::stage))
+        .route("/runs/{run}/inherited", put(control::inherit))
         .route("/generations/{number}", put(control::prepare))
         .route("/promote", post(control::promote))
         .route("/current", get(control::current));

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! artifacts.log               journal of every artifact that ever got a path (law 9: a path never names other bytes)
-//! runs/RUN/staging.log        journal of what was staged for a run, in order
+//! runs/RUN/staging.log        journal of what was staged for a run and of what it inherits, in order
 //! generations/N/              complete: files at their paths, Packages, Packages.gz, .generation.json
 //! current -> generations/N    the one switch
 //! promotions.log              journal of the generations that ever were current: their files stay public
@@ -32,13 +32,13 @@ use crate::{check, clock, index};
 use catalog::{Catalog, Place};
 use generation::Published;
 use promote::Promotion;
-use staging::{Decision, Record};
+use staging::{Decision, Record, Staging};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use swarm_protocol::Code;
-use swarm_protocol::binhost::{Current, Prepare, Prepared, Promote, Stage, Staged};
+use swarm_protocol::binhost::{Current, Inherit, Prepare, Prepared, Promote, Stage, Staged};
 use swarm_protocol::id::{GenerationNumber, RunId};
 
 /// A target with its lock.
@@ -106,12 +106,28 @@ impl Target {
             return Ok(artifact.staged());
         }
         let artifact = self.reserve(&mut files, artifact)?;
-        let record =
-            Record { package: stage.package, attempt: stage.attempt, path, at: view.next_timestamp(now) };
-        self.journal(&mut files, run)?.append(&record)?;
-        let staged = artifact.staged();
-        self.write().runs.insert(run, Arc::new(view.with(&record, artifact)));
+        let staging =
+            Staging { package: stage.package, attempt: stage.attempt, path, at: view.next_timestamp(now) };
+        let (next, staged) = (view.with(&staging, Arc::clone(&artifact)), artifact.staged());
+        self.journal(&mut files, run)?.append(&Record::Staged(staging))?;
+        self.write().runs.insert(run, Arc::new(next));
         Ok(staged)
+    }
+
+    /// Makes artifacts of earlier runs visible to a run, in place of those that it inherited before.
+    pub(crate) fn inherit(&self, run: RunId, inherit: &Inherit, now: i64) -> Result<()> {
+        let mut files = self.files();
+        let artifacts = self.read().catalog.set(&inherit.artifacts)?;
+        let view = self.run(run, now);
+        let mut inherits: Vec<_> = artifacts.iter().map(|artifact| artifact.path.clone()).collect();
+        inherits.sort_unstable();
+        if view.inherits().eq(&inherits) {
+            return Ok(());
+        }
+        let at = view.next_timestamp(now);
+        self.journal(&mut files, run)?.append(&Record::Inherited { inherits, at })?;
+        self.write().runs.insert(run, Arc::new(view.inheriting(at, artifacts)));
+        Ok(())
     }
 
     /// Gives the artifact its path for ever, unless the path has other bytes. A crash after this leaves a reserved path

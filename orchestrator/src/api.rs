@@ -11,7 +11,7 @@ pub mod runs;
 use crate::app::App;
 use axum::Extension;
 use axum::Router;
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use error::ApiError;
 use extract::BodyLimit;
 use std::sync::Arc;
@@ -46,6 +46,9 @@ fn drone_routes() -> Router<Shared> {
         .route("/sessions/close", post(drone::close_session))
         .route("/heartbeat", post(drone::heartbeat))
         .route("/claims", post(drone::claim))
+        .route("/resolutions", post(drone::resolve))
+        .route("/resolutions/{resolution}/plan", post(drone::resolved))
+        .route("/resolutions/{resolution}/fail", post(drone::unresolved))
         .route("/attempts/{attempt}/start", post(drone::start))
         .route("/attempts/{attempt}/log", post(drone::log))
         .route("/attempts/{attempt}/complete", post(drone::complete))
@@ -57,11 +60,11 @@ fn drone_routes() -> Router<Shared> {
 fn admin_routes(limit: usize) -> Router<Shared> {
     Router::new()
         .route("/targets", get(admin::targets).post(admin::create_target))
+        .route("/targets/{target}/world", put(admin::set_world))
         .route("/targets/{target}/runs", post(runs::start))
         .route("/targets/{target}/generations", get(admin::generations))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::show))
-        .route("/runs/{run}/plan", post(runs::plan))
         .route("/runs/{run}/cancel", post(runs::cancel))
         .route("/runs/{run}/packages", get(runs::packages))
         .route("/packages/{package}/attempts", get(runs::attempts))

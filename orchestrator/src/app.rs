@@ -153,6 +153,14 @@ impl App {
         SignedTicket(self.signer.sign(&Ticket { scope, expires }))
     }
 
+    /// A ticket for reading a run's staging view, for as long as resolving it may take.
+    #[must_use]
+    pub fn run_ticket(&self, now: DateTime<Utc>, target: &TargetName, run: RunId) -> SignedTicket {
+        let expires = now.timestamp() + i64::from(self.times.resolve_seconds);
+        let scope = Scope::Run { target: target.clone(), run };
+        SignedTicket(self.signer.sign(&Ticket { scope, expires }))
+    }
+
     /// Waits, but not beyond the stop signal. `false`: stop.
     pub async fn pause(&self, time: Duration) -> bool {
         tokio::select! {

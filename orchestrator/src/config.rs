@@ -76,6 +76,8 @@ pub struct Times {
     pub stall_seconds: u32,
     /// How long a build may take.
     pub build_limit_seconds: u32,
+    /// How long resolving a run may take.
+    pub resolve_seconds: u32,
     /// Between two turns of the maintenance loop, at most.
     pub maintenance_seconds: u32,
     /// How long a grounded drone gets no work.
@@ -145,6 +147,7 @@ impl Default for Times {
             grace_seconds: 60,
             stall_seconds: 3600,
             build_limit_seconds: 86_400,
+            resolve_seconds: 900,
             maintenance_seconds: 10,
             grounded_seconds: 300,
             log_retention_days: 90,
@@ -228,6 +231,7 @@ impl Config {
             ("heartbeat_seconds", times.heartbeat_seconds),
             ("stall_seconds", times.stall_seconds),
             ("build_limit_seconds", times.build_limit_seconds),
+            ("resolve_seconds", times.resolve_seconds),
             ("maintenance_seconds", times.maintenance_seconds),
             ("log_retention_days", times.log_retention_days),
         ] {

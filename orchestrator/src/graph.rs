@@ -22,7 +22,9 @@ pub struct Graph {
     pub waits: Vec<BTreeSet<usize>>,
     /// Places in an order in which runtime dependencies stand before their dependents, cycles apart.
     pub positions: Vec<i32>,
-    /// The expected build times.
+    /// An order in which every package stands behind all that it waits for.
+    pub order: Vec<usize>,
+    /// The expected build times; nothing for what is kept.
     pub estimates: Vec<f64>,
     /// The expected build time plus the longest chain of them that waits behind.
     pub ranks: Vec<f64>,
@@ -62,10 +64,13 @@ impl Graph {
         let estimates: Vec<f64> = plan
             .packages
             .iter()
-            .map(|package| package.estimate_seconds.unwrap_or(UNKNOWN_ESTIMATE_SECONDS))
+            .map(|package| match package.keep {
+                Some(_) => 0.0,
+                None => package.estimate_seconds.unwrap_or(UNKNOWN_ESTIMATE_SECONDS),
+            })
             .collect();
         let ranks = ranks(&waits, &order, &estimates);
-        Ok(Self { positions: positions(&runtime), waits, estimates, ranks })
+        Ok(Self { positions: positions(&runtime), waits, order, estimates, ranks })
     }
 }
 

@@ -7,6 +7,7 @@
 mod leader;
 mod orphans;
 mod pardon;
+mod resolutions;
 mod silence;
 mod sweep;
 
@@ -72,6 +73,7 @@ async fn turn(app: &App, office: &mut Option<Office>) -> anyhow::Result<()> {
     orphans::end(app).await?;
     pardon::grounded(app).await?;
     silence::notice(app, office.listened()).await?;
+    resolutions::end_lost(app).await?;
     silence::reclaim(app, office.listened()).await?;
     sweep::redrive(app).await?;
     promote::advance(app).await?;

@@ -39,7 +39,14 @@ async fn settle(app: &App, run: RunId) -> Result<(), RunError> {
     let counts = runs::counts(&mut *tx, run).await?;
     let outcome = match verdict(&counts) {
         Verdict::Wait => Ok(()),
-        Verdict::Validate => generations::freeze(&mut tx, run).await,
+        Verdict::Validate => match generations::same_as_current(&mut tx, run).await? {
+            Some(number) => {
+                let reason = format!("nothing changed since generation {number}");
+                info!(%run, reason, "a run has nothing to publish");
+                runs::apply(&mut tx, run, Transition::Unchanged, Some(&reason)).await.map(drop)
+            }
+            None => generations::freeze(&mut tx, run).await,
+        },
         Verdict::Freeze(reason) => {
             warn!(%run, reason, "a run is frozen");
             runs::apply(&mut tx, run, Transition::Freeze, Some(&reason)).await.map(drop)

@@ -11,7 +11,7 @@ use swarm_protocol::Code;
 use swarm_protocol::binhost::Staged;
 use swarm_protocol::client::ClientError;
 use swarm_protocol::drone::{Completed, Completion};
-use swarm_protocol::id::AttemptId;
+use swarm_protocol::id::{AttemptId, RunId};
 use swarm_protocol::state::{FailureClass, Outcome};
 use tracing::{info, warn};
 
@@ -26,7 +26,7 @@ pub async fn drive(app: &App, attempt: AttemptId) -> Result<Completed, ApplyErro
     let binhost = app.binhost().await?;
     let staging = binhost.stage(&accepting.target, accepting.run, &accepting.stage);
     match tokio::time::timeout(PATIENCE, staging).await {
-        Ok(Ok(staged)) => received(app, attempt, &staged).await,
+        Ok(Ok(staged)) => received(app, attempt, accepting.run, &staged).await,
         Ok(Err(error)) => {
             if let Some(class) = refusal(&error) {
                 refused(app, attempt, class, &error.to_string()).await
@@ -39,8 +39,13 @@ pub async fn drive(app: &App, attempt: AttemptId) -> Result<Completed, ApplyErro
     }
 }
 
-async fn received(app: &App, attempt: AttemptId, staged: &Staged) -> Result<Completed, ApplyError> {
-    let note = Note { staged: Some(staged), ..Note::default() };
+async fn received(
+    app: &App,
+    attempt: AttemptId,
+    run: RunId,
+    staged: &Staged,
+) -> Result<Completed, ApplyError> {
+    let note = Note { staged: Some((run, staged)), ..Note::default() };
     match app.apply(Subject::Attempt(attempt), &Transition::Receive, note).await {
         Ok(applied) => {
             if let Step::Change(_) = applied.step {
@@ -49,6 +54,7 @@ async fn received(app: &App, attempt: AttemptId, staged: &Staged) -> Result<Comp
             Ok(Completed { result: Completion::Received, reason: None })
         }
         Err(ApplyError::Refused(Refusal::State)) => ended(app, attempt).await,
+        Err(ApplyError::Busy) => Ok(Completed { result: Completion::Accepting, reason: None }),
         Err(error) => Err(error),
     }
 }

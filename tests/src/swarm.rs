@@ -110,7 +110,7 @@ impl Swarm {
         swarm.start_redis().await;
         swarm.start_binhost().await;
         swarm.start_orchestrator().await;
-        swarm.admin.create_target(&NewTarget { name: target() }).await.unwrap();
+        swarm.admin.create_target(&NewTarget { name: target(), world: vec![] }).await.unwrap();
         swarm
     }
 
@@ -174,7 +174,7 @@ impl Swarm {
 
     /// Begins a run of `plan` under `epoch`.
     pub async fn run(&self, epoch: Epoch, plan: Plan) -> RunId {
-        self.admin.start_run(&target(), &NewRun { epoch, plan: Some(plan) }).await.unwrap().id
+        self.admin.start_run(&target(), &NewRun { epoch: Some(epoch), plan: Some(plan) }).await.unwrap().id
     }
 
     /// Waits until the run stands in `state`.

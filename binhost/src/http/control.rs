@@ -7,9 +7,9 @@ use super::{App, blocking, body};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
-use swarm_protocol::binhost::{Current, Prepare, Prepared, Promote, Stage, Staged};
+use swarm_protocol::binhost::{Current, Inherit, Prepare, Prepared, Promote, Stage, Staged};
 use swarm_protocol::gentoo::TargetName;
 
 /// `POST …/runs/{run}/stage`
@@ -30,6 +30,24 @@ pub(super) async fn stage(
         blocking(move || store.target_or_new(&target)?.stage(&store.blobs, run, &stage, now)).await?;
     tracing::info!(target.name = %name, %run, %package, %attempt, artifact.path = staged.path, "staged");
     Ok(Json(staged))
+}
+
+/// `PUT …/runs/{run}/inherited`
+pub(super) async fn inherit(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params((target, run)): Params<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Failure> {
+    bearer.control()?;
+    let (name, run) = (target_name(&target)?, params::run(&run)?);
+    let inherit: Inherit = body::json(&app, &headers, body).await?;
+    let (now, store, artifacts) = (app.clock.now(), Arc::clone(&app.store), inherit.artifacts.len());
+    let target = name.clone();
+    blocking(move || store.target_or_new(&target)?.inherit(run, &inherit, now)).await?;
+    tracing::info!(target.name = %name, %run, artifacts, "inherited");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `PUT …/generations/{number}`

@@ -33,7 +33,7 @@ impl Bearer {
     pub(super) fn control(&self) -> Result<(), Failure> {
         match self.0.scope {
             Scope::Control => Ok(()),
-            Scope::Attempt { .. } => Err(forbidden("this ticket is for an attempt's upload only")),
+            Scope::Attempt { .. } | Scope::Run { .. } => Err(forbidden("this ticket is a drone's")),
         }
     }
 
@@ -41,7 +41,7 @@ impl Bearer {
     pub(super) fn upload(&self) -> Result<u64, Failure> {
         match self.0.scope {
             Scope::Attempt { max_bytes, .. } => Ok(max_bytes),
-            Scope::Control => Err(forbidden("uploads need the ticket of an attempt")),
+            Scope::Control | Scope::Run { .. } => Err(forbidden("uploads need the ticket of an attempt")),
         }
     }
 
@@ -49,8 +49,12 @@ impl Bearer {
     pub(super) fn staging(&self, of_target: &TargetName, of_run: RunId) -> Result<(), Failure> {
         match &self.0.scope {
             Scope::Control => Ok(()),
-            Scope::Attempt { target, run, .. } if target == of_target && *run == of_run => Ok(()),
-            Scope::Attempt { .. } => Err(forbidden("this ticket is for another run")),
+            Scope::Attempt { target, run, .. } | Scope::Run { target, run }
+                if target == of_target && *run == of_run =>
+            {
+                Ok(())
+            }
+            Scope::Attempt { .. } | Scope::Run { .. } => Err(forbidden("this ticket is for another run")),
         }
     }
 }

@@ -47,11 +47,17 @@ fn runs(directory: &Path, state: &mut State) -> Result<HashMap<RunId, Journal>> 
     for (run, path) in numbered(&directory.join("runs"))? {
         let (journal, records) = Journal::open::<Record>(path.join("staging.log"))?;
         let mut view = Run::empty(0);
+        let known = |artifact: &str| {
+            let lost = || Error::Damaged(format!("{artifact} of {} is not in artifacts.log", path.display()));
+            state.catalog.at(artifact).ok_or_else(lost)
+        };
         for record in records {
-            let lost =
-                || Error::Damaged(format!("{} of {} is not in artifacts.log", record.path, path.display()));
-            let artifact = state.catalog.at(&record.path).ok_or_else(lost)?;
-            view = view.with(&record, artifact);
+            view = match record {
+                Record::Staged(staging) => view.with(&staging, known(&staging.path)?),
+                Record::Inherited { inherits, at } => {
+                    view.inheriting(at, inherits.iter().map(|path| known(path)).collect::<Result<_>>()?)
+                }
+            };
         }
         journals.insert(RunId(run), journal);
         state.runs.insert(RunId(run), Arc::new(view));

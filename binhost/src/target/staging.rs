@@ -1,4 +1,5 @@
-//! What is staged for a run: one artifact per package, that of its highest attempt.
+//! What a run's builds may use: what is staged for it, one artifact per package, that of its highest attempt; and what
+//! it inherits from earlier runs.
 
 use crate::artifact::Artifact;
 use crate::error::{Error, Result};
@@ -11,9 +12,24 @@ use swarm_protocol::Code;
 use swarm_protocol::binhost::Stage;
 use swarm_protocol::id::{AttemptId, PackageId};
 
-/// A line of a run's `staging.log`; the artifact itself is in `artifacts.log`.
+/// A line of a run's `staging.log`; the artifacts themselves are in `artifacts.log`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+#[serde(untagged)]
+pub(super) enum Record {
+    /// A package's artifact is staged.
+    Staged(Staging),
+    /// These artifacts of earlier runs are visible, in place of those of the last such line.
+    Inherited {
+        /// Their paths, ordered.
+        inherits: Vec<String>,
+        /// As in [`Staging`].
+        at: i64,
+    },
+}
+
+/// A package's artifact takes its place in the view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Staging {
     pub(super) package: PackageId,
     pub(super) attempt: AttemptId,
     pub(super) path: String,
@@ -32,9 +48,11 @@ impl Clone for Held {
     }
 }
 
-/// A run's view at one moment; staging makes a new one.
+/// A run's view at one moment; staging and inheriting make a new one.
 pub(crate) struct Run {
     timestamp: i64,
+    /// By path.
+    inherited: BTreeMap<String, Arc<Artifact>>,
     packages: BTreeMap<PackageId, Held>,
     index: OnceLock<Arc<index::Files>>,
 }
@@ -50,7 +68,7 @@ pub(super) enum Decision {
 impl Run {
     /// A run for which nothing is staged.
     pub(crate) fn empty(timestamp: i64) -> Self {
-        Self { timestamp, packages: BTreeMap::new(), index: OnceLock::new() }
+        Self { timestamp, inherited: BTreeMap::new(), packages: BTreeMap::new(), index: OnceLock::new() }
     }
 
     /// Fences a stage call against what is staged (law 2).
@@ -84,16 +102,27 @@ impl Run {
         }
     }
 
-    /// The view after one more record.
-    pub(super) fn with(&self, record: &Record, artifact: Arc<Artifact>) -> Self {
+    /// The view after a package's artifact took its place.
+    pub(super) fn with(&self, staging: &Staging, artifact: Arc<Artifact>) -> Self {
         let mut packages = self.packages.clone();
-        packages.insert(record.package, Held { attempt: record.attempt, artifact });
-        Self { timestamp: record.at, packages, index: OnceLock::new() }
+        packages.insert(staging.package, Held { attempt: staging.attempt, artifact });
+        Self { timestamp: staging.at, inherited: self.inherited.clone(), packages, index: OnceLock::new() }
+    }
+
+    /// The view after it inherits `artifacts` and nothing else.
+    pub(super) fn inheriting(&self, at: i64, artifacts: Vec<Arc<Artifact>>) -> Self {
+        let inherited = artifacts.into_iter().map(|artifact| (artifact.path.clone(), artifact)).collect();
+        Self { timestamp: at, inherited, packages: self.packages.clone(), index: OnceLock::new() }
+    }
+
+    /// The paths of what is inherited, ordered.
+    pub(super) fn inherits(&self) -> impl Iterator<Item = &String> {
+        self.inherited.keys()
     }
 
     /// Strictly increasing. Build roots hold no cached index, so the steps need not be law 9's.
     pub(super) fn next_timestamp(&self, now: i64) -> i64 {
-        if self.packages.is_empty() { now } else { now.max(self.timestamp + 1) }
+        if self.packages.is_empty() && self.inherited.is_empty() { now } else { now.max(self.timestamp + 1) }
     }
 
     /// The TIMESTAMP of the view's index.
@@ -104,8 +133,10 @@ impl Run {
     /// The view's index; made by the first who asks.
     pub(crate) fn index(&self) -> Arc<index::Files> {
         let make = || {
-            let mut artifacts: Vec<_> =
-                self.packages.values().map(|held| Arc::clone(&held.artifact)).collect();
+            let mut artifacts = self.inherited.clone();
+            let staged = self.packages.values().map(|held| Arc::clone(&held.artifact));
+            artifacts.extend(staged.map(|artifact| (artifact.path.clone(), artifact)));
+            let mut artifacts: Vec<_> = artifacts.into_values().collect();
             index::sort(&mut artifacts);
             Arc::new(index::files(self.timestamp, artifacts.iter().map(AsRef::as_ref)))
         };
@@ -114,7 +145,7 @@ impl Run {
 
     /// The artifact at a path of the view.
     pub(crate) fn at(&self, path: &str) -> Option<Arc<Artifact>> {
-        let held = self.packages.values().find(|held| held.artifact.path == path)?;
-        Some(Arc::clone(&held.artifact))
+        let staged = self.packages.values().map(|held| &held.artifact).find(|artifact| artifact.path == path);
+        staged.or_else(|| self.inherited.get(path)).cloned()
     }
 }

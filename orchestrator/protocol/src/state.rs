@@ -116,6 +116,20 @@ states! {
         Superseded = "superseded",
     }
 
+    /// How a resolution ended.
+    ResolutionOutcome "resolution_outcome" {
+        /// Its plan is in the queue.
+        Planned = "planned",
+        /// Portage refused.
+        Refused = "refused",
+        /// The drone could not ask Portage.
+        Failed = "failed",
+        /// Its drone fell silent, began anew, or took too long.
+        Lost = "lost",
+        /// Another generation became current meanwhile, or the run got its plan from elsewhere.
+        Outdated = "outdated",
+    }
+
     /// Where a drone stands.
     DroneState "drone_state" {
         /// Heard from, and given work.

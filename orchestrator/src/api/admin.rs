@@ -11,7 +11,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{
-    Drone, DroneOrder, Events, Generation, NewJoinToken, NewTarget, NewToken, Target, Token,
+    Drone, DroneOrder, Events, Generation, NewJoinToken, NewTarget, NewToken, Target, Token, World,
 };
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::state::Role;
@@ -27,8 +27,21 @@ pub async fn create_target(
     _: Admin,
     Json(new): Json<NewTarget>,
 ) -> Result<axum::Json<Target>, ApiError> {
-    targets::insert(&app.db, &new.name).await?;
+    targets::insert(&app.db, &new.name, &new.world).await?;
     let target = targets::list(&app.db, Some(&new.name)).await?.pop();
+    target.map(axum::Json).ok_or_else(|| ApiError::not_found("target"))
+}
+
+/// Replaces a target's world set; runs that begin later resolve it.
+pub async fn set_world(
+    State(app): State<Shared>,
+    _: Admin,
+    Path(name): Path<TargetName>,
+    Json(World { world }): Json<World>,
+) -> Result<axum::Json<Target>, ApiError> {
+    let target = targets::id(&app.db, &name).await?.ok_or_else(|| ApiError::not_found("target"))?;
+    targets::set_world(&app.db, target, &world).await?;
+    let target = targets::list(&app.db, Some(&name)).await?.pop();
     target.map(axum::Json).ok_or_else(|| ApiError::not_found("target"))
 }
 

@@ -16,8 +16,8 @@ pub struct Admin;
 pub struct Viewer;
 /// A drone, which speaks for itself only.
 pub struct Drone(pub DroneId);
-/// An admin, or a drone that is marked trusted: may post plans.
-pub struct Planner;
+/// A drone whose plans and verdicts are believed (law 11).
+pub struct Trusted(pub DroneId);
 
 async fn caller(parts: &Parts, app: &Shared) -> Result<Caller, ApiError> {
     let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -63,15 +63,14 @@ impl FromRequestParts<Shared> for Drone {
     }
 }
 
-impl FromRequestParts<Shared> for Planner {
+impl FromRequestParts<Shared> for Trusted {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
-        let caller = caller(parts, app).await?;
-        let trusted = match caller {
-            Caller { role: Role::Admin, .. } => true,
-            Caller { drone: Some(drone), .. } => crate::db::drones::is_trusted(&app.db, drone).await?,
-            _ => false,
-        };
-        if trusted { Ok(Self) } else { Err(forbidden("admins and trusted drones", caller)) }
+        let Drone(drone) = Drone::from_request_parts(parts, app).await?;
+        if crate::db::drones::is_trusted(&app.db, drone).await? {
+            Ok(Self(drone))
+        } else {
+            Err(ApiError::new(Code::Forbidden, "this call is for drones that an admin has marked as trusted"))
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! What drones call.
 
 use super::Shared;
-use super::auth::Drone;
+use super::auth::{Drone, Trusted};
 use super::error::ApiError;
 use super::extract::{Json, Path};
 use crate::db::sessions::{self, Opened};
 use crate::db::transition::{Note, Subject};
 use crate::db::{drones, logs, tokens};
 use crate::machine::package::Transition;
-use crate::{claim, heartbeat, maintenance, receive};
+use crate::{claim, heartbeat, maintenance, receive, resolve};
 use axum::extract::State;
 use axum::http::StatusCode;
 use base64::Engine;
@@ -17,13 +17,17 @@ use swarm_protocol::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Completion, Enrol, Enrolled, Fail,
     HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
 };
-use swarm_protocol::id::{AttemptId, DroneId};
+use swarm_protocol::id::{AttemptId, DroneId, ResolutionId};
+use swarm_protocol::resolution::{ResolveAnswer, ResolveRequest, Resolved, Unresolved};
 use swarm_protocol::state::Role;
 use swarm_protocol::{Code, PROTOCOL_VERSION};
 
 /// How much of a reason and of an excerpt is kept, in characters.
 const REASON: usize = 1_000;
 const EXCERPT: usize = 8_000;
+/// How many findings are kept, and how much of what Portage says about each.
+const FINDINGS: usize = 100;
+const DETAIL: usize = 4_000;
 
 fn clip(text: &str, characters: usize) -> String {
     // Postgres stores no NUL.
@@ -211,6 +215,47 @@ pub async fn complete(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Waits for a run to resolve.
+pub async fn resolve(
+    State(app): State<Shared>,
+    Trusted(drone): Trusted,
+    Json(request): Json<ResolveRequest>,
+) -> Result<axum::Json<ResolveAnswer>, ApiError> {
+    Ok(axum::Json(resolve::serve(&app, drone, &request).await?))
+}
+
+/// The plan of a run: it enters the queue.
+pub async fn resolved(
+    State(app): State<Shared>,
+    Trusted(drone): Trusted,
+    Path(resolution): Path<ResolutionId>,
+    Json(report): Json<Resolved>,
+) -> Result<StatusCode, ApiError> {
+    resolve::resolved(&app, drone, resolution, &report).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// There is no plan: Portage refuses, or could not be asked.
+pub async fn unresolved(
+    State(app): State<Shared>,
+    Trusted(drone): Trusted,
+    Path(resolution): Path<ResolutionId>,
+    Json(mut report): Json<Unresolved>,
+) -> Result<StatusCode, ApiError> {
+    report.reason = clip(&report.reason, REASON);
+    report.findings.truncate(FINDINGS);
+    for finding in &mut report.findings {
+        finding.detail = clip(&finding.detail, DETAIL);
+        finding.atom = finding.atom.as_deref().map(|atom| clip(atom, REASON));
+        finding.wanted_by.truncate(FINDINGS);
+        for name in &mut finding.wanted_by {
+            *name = clip(name, REASON);
+        }
+    }
+    resolve::unresolved(&app, drone, resolution, &report).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The attempt failed; the retry rule judges it.

@@ -2,6 +2,7 @@
 
 use crate::db::runs::RunError;
 use crate::db::transition::ApplyError;
+use crate::enter::EnterError;
 use crate::machine::package::Refusal;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -69,6 +70,20 @@ impl From<ApplyError> for ApiError {
             ),
             ApplyError::Refused(refusal) => Self::new(Code::WrongState, refusal.to_string()),
             ApplyError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<EnterError> for ApiError {
+    fn from(error: EnterError) -> Self {
+        match error {
+            EnterError::Run(error) => error.into(),
+            EnterError::NotOffered(_) => Self::new(Code::InvalidValue, error.to_string()),
+            EnterError::Binhost(ref cause) => {
+                tracing::warn!(error = %cause, "the binhost cannot be asked at the moment");
+                Self::new(Code::Unavailable, "the binhost does not answer at the moment")
+            }
+            EnterError::Restless => Self::new(Code::Unavailable, error.to_string()),
         }
     }
 }

@@ -1,75 +1,90 @@
 //! Runs, their packages and logs.
 
 use super::Shared;
-use super::auth::{Admin, Planner, Viewer};
+use super::auth::{Admin, Viewer};
 use super::error::ApiError;
 use super::extract::{Json, Path};
+use crate::db::runs::RunError;
 use crate::db::transition::{Note, Subject};
 use crate::db::{logs, packages, runs, targets};
-use crate::graph::{Graph, PlanError};
-use crate::machine;
-use crate::machine::package::Transition;
-use crate::maintenance;
+use crate::enter::{self, Entry};
+use crate::machine::{package, run::Transition};
+use crate::{maintenance, resolve};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use sqlx::PgConnection;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{Attempt, NewRun, Package, Run};
+use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::TargetName;
-use swarm_protocol::id::{AttemptId, PackageId, RunId};
-use swarm_protocol::plan::Plan;
+use swarm_protocol::id::{AttemptId, EpochId, PackageId, RunId, TargetId};
+use swarm_protocol::state::RunState;
 
-/// Begins a run; the target's open one is superseded.
+/// Begins a run. With a plan, it takes the place of the target's open run at once; without one, when a trusted drone
+/// has resolved it.
 pub async fn start(
     State(app): State<Shared>,
     _: Admin,
     Path(target): Path<TargetName>,
     Json(new): Json<NewRun>,
 ) -> Result<axum::Json<Run>, ApiError> {
-    let graph = new.plan.as_ref().map(graph).transpose()?;
+    let planned = match (new.epoch, new.plan) {
+        (epoch, None) => (epoch, None),
+        (Some(epoch), Some(plan)) => {
+            let graph = resolve::graph(&plan)?;
+            (Some(epoch), Some((plan, graph)))
+        }
+        (None, Some(_)) => {
+            return Err(ApiError::new(Code::InvalidValue, "a plan needs the epoch that it was made under"));
+        }
+    };
     let target = targets::id(&app.db, &target).await?.ok_or_else(|| ApiError::not_found("target"))?;
+    let (run, epoch) = begin(&app, target, planned.0.as_ref(), planned.1.is_some()).await?;
+    if let (Some((plan, graph)), Some(epoch)) = (planned.1, epoch) {
+        let entered = enter::enter(&app, &Entry { run, epoch, plan: &plan, graph: &graph, by: None }).await;
+        if let Err(error) = entered {
+            abandon(&app, run, &error.to_string()).await?;
+            return Err(error.into());
+        }
+    }
+    app.wake.all();
+    answer(&app, run).await
+}
+
+/// Makes the run's row; a run of the target that is still being resolved is superseded.
+async fn begin(
+    app: &Shared,
+    target: TargetId,
+    epoch: Option<&Epoch>,
+    planned: bool,
+) -> Result<(RunId, Option<EpochId>), ApiError> {
     let mut tx = app.db.begin().await?;
     let open = runs::lock_open(&mut tx, target).await?;
-    if let Some((open, _)) = open {
-        runs::apply(&mut tx, open, machine::run::Transition::Supersede, Some("a newer run began")).await?;
+    if let Some((_, state @ (RunState::Validating | RunState::Promoting))) = open.current
+        && planned
+    {
+        return Err(RunError::State(state).into());
     }
-    let epoch = targets::epoch(&mut tx, target, &new.epoch).await?;
-    let run = runs::insert(&mut tx, target, epoch, open.map(|(run, _)| run)).await?;
-    if let (Some(plan), Some(graph)) = (&new.plan, &graph) {
-        enter(&mut tx, run, plan, graph).await?;
+    if let Some(resolving) = open.resolving {
+        runs::apply(&mut tx, resolving, Transition::Supersede, Some("a newer run began")).await?;
     }
+    let epoch = match epoch {
+        Some(epoch) => Some(targets::epoch(&mut tx, target, epoch).await?),
+        None => None,
+    };
+    let run = runs::insert(&mut tx, target, epoch).await?;
     tx.commit().await?;
-    maintenance::end_orphans(&app).await?;
-    app.wake.all();
-    answer(&app, run).await
+    Ok((run, epoch))
 }
 
-/// Enters the plan of a run that is resolving.
-pub async fn plan(
-    State(app): State<Shared>,
-    _: Planner,
-    Path(run): Path<RunId>,
-    Json(plan): Json<Plan>,
-) -> Result<axum::Json<Run>, ApiError> {
-    let graph = graph(&plan)?;
+/// A posted plan that cannot enter leaves no run behind that drones would resolve.
+async fn abandon(app: &Shared, run: RunId, reason: &str) -> Result<(), ApiError> {
     let mut tx = app.db.begin().await?;
-    enter(&mut tx, run, &plan, &graph).await?;
-    tx.commit().await?;
-    app.wake.all();
-    answer(&app, run).await
-}
-
-fn graph(plan: &Plan) -> Result<Graph, ApiError> {
-    Graph::of(plan).map_err(|error| {
-        let code = if matches!(error, PlanError::Cycle(_)) { Code::PlanCycle } else { Code::InvalidValue };
-        ApiError::new(code, error.to_string())
-    })
-}
-
-async fn enter(tx: &mut PgConnection, run: RunId, plan: &Plan, graph: &Graph) -> Result<(), ApiError> {
-    runs::apply(tx, run, machine::run::Transition::Plan, None).await?;
-    packages::insert_plan(tx, run, plan, graph).await?;
+    match runs::apply(&mut tx, run, Transition::Fail, Some(reason)).await {
+        Ok(_) => tx.commit().await?,
+        Err(RunError::State(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 
@@ -99,7 +114,7 @@ pub async fn cancel(
     Path(run): Path<RunId>,
 ) -> Result<axum::Json<Run>, ApiError> {
     let mut tx = app.db.begin().await?;
-    runs::apply(&mut tx, run, machine::run::Transition::Cancel, Some("a person cancelled it")).await?;
+    runs::apply(&mut tx, run, Transition::Cancel, Some("a person cancelled it")).await?;
     tx.commit().await?;
     maintenance::end_orphans(&app).await?;
     answer(&app, run).await
@@ -136,9 +151,10 @@ pub async fn release(
     _: Admin,
     Path(package): Path<PackageId>,
 ) -> Result<axum::Json<Package>, ApiError> {
-    let applied = app.apply(Subject::Package(package), &Transition::Release, Note::default()).await?;
+    let applied =
+        app.apply(Subject::Package(package), &package::Transition::Release, Note::default()).await?;
     let mut tx = app.db.begin().await?;
-    match runs::apply(&mut tx, applied.run, machine::run::Transition::Thaw, None).await {
+    match runs::apply(&mut tx, applied.run, Transition::Thaw, None).await {
         // It was frozen for want of work, and has some again; or it was building all along.
         Ok(_) | Err(runs::RunError::State(_)) => tx.commit().await?,
         Err(error) => return Err(error.into()),

@@ -26,6 +26,19 @@ pub struct Becoming {
     pub artifacts: Vec<Digest>,
 }
 
+/// The current generation, if it is exactly what `run` would publish.
+pub async fn same_as_current(tx: &mut PgConnection, run: RunId) -> sqlx::Result<Option<GenerationNumber>> {
+    sqlx::query_scalar!(
+        r#"SELECT g.number AS "number: GenerationNumber" FROM generations g JOIN runs r ON r.target_id = g.target_id
+           WHERE r.id = $1 AND g.state = 'current' AND
+                 (SELECT array_agg(artifact_id ORDER BY artifact_id) FROM packages WHERE run_id = r.id AND stage = 0) =
+                 (SELECT array_agg(artifact_id ORDER BY artifact_id) FROM generation_artifacts WHERE generation_id = g.id)"#,
+        run.0
+    )
+    .fetch_optional(tx)
+    .await
+}
+
 /// Freezes the digest list of `run`: building → validating, with a generation in *preparing*.
 pub async fn freeze(tx: &mut PgConnection, run: RunId) -> Result<(), RunError> {
     runs::apply(tx, run, Transition::Validate, None).await?;

@@ -1,79 +1,12 @@
-//! Packages of a run, and their attempts, as people see them; and the insertion of a plan.
+//! Packages of a run, and their attempts, as people see them.
 
-use crate::graph::Graph;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{Artifact, Attempt, Package};
 use swarm_protocol::gentoo::{Cpv, Slot};
 use swarm_protocol::id::{AttemptId, BuildId, PackageId, RunId};
-use swarm_protocol::plan::{Edge, Plan};
-use swarm_protocol::state::{AttemptPhase, EdgeKind, FailureClass, Outcome, PackageState};
-
-/// Writes a plan into the queue of `run`: packages, typed edges, waits.
-pub async fn insert_plan(tx: &mut PgConnection, run: RunId, plan: &Plan, graph: &Graph) -> sqlx::Result<()> {
-    let mut ids = Vec::with_capacity(plan.packages.len());
-    for (index, package) in plan.packages.iter().enumerate() {
-        let flags: Vec<_> = package.use_flags.iter().map(ToString::to_string).collect();
-        let id = sqlx::query_scalar!(
-            "INSERT INTO packages (run_id, cpv, slot, repository, use_flags, position, estimate_seconds, rank, unmet)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
-            run.0,
-            package.cpv.to_string(),
-            package.slot.as_str(),
-            package.repository.as_str(),
-            &flags,
-            graph.positions[index],
-            graph.estimates[index],
-            graph.ranks[index],
-            i32::try_from(graph.waits[index].len()).unwrap_or(i32::MAX)
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        ids.push(id);
-    }
-    insert_waits(tx, &ids, graph).await?;
-    insert_edges(tx, &ids, plan).await
-}
-
-async fn insert_waits(tx: &mut PgConnection, ids: &[i64], graph: &Graph) -> sqlx::Result<()> {
-    let pairs =
-        graph.waits.iter().enumerate().flat_map(|(package, waits)| {
-            waits.iter().map(move |&dependency| (ids[package], ids[dependency]))
-        });
-    let (packages, dependencies): (Vec<_>, Vec<_>) = pairs.unzip();
-    sqlx::query!(
-        "INSERT INTO waits (package_id, on_package_id) SELECT * FROM UNNEST($1::bigint[], $2::bigint[])",
-        &packages,
-        &dependencies
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-async fn insert_edges(tx: &mut PgConnection, ids: &[i64], plan: &Plan) -> sqlx::Result<()> {
-    let (mut packages, mut dependencies, mut kinds) = (vec![], vec![], vec![]);
-    for Edge(package, dependency, edge_kinds) in &plan.edges {
-        for kind in edge_kinds {
-            packages.push(ids[*package as usize]);
-            dependencies.push(ids[*dependency as usize]);
-            kinds.push(*kind);
-        }
-    }
-    sqlx::query!(
-        "INSERT INTO edges (package_id, on_package_id, kinds)
-         SELECT package, dependency, array_agg(DISTINCT kind ORDER BY kind)
-         FROM UNNEST($1::bigint[], $2::bigint[], $3::edge_kind[]) AS e (package, dependency, kind)
-         GROUP BY package, dependency",
-        &packages,
-        &dependencies,
-        &kinds as &[EdgeKind]
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
+use swarm_protocol::state::{AttemptPhase, FailureClass, Outcome, PackageState};
 
 struct Row {
     id: PackageId,

@@ -1,46 +1,98 @@
 //! Runs: begin, plan, move, count.
 
 use super::events::{self, NewEvent};
+use super::succession;
 use crate::machine::run::{self, Transition};
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{Counts, Run};
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{EpochId, GenerationNumber, RunId, TargetId};
+use swarm_protocol::resolution::Finding;
 use swarm_protocol::state::RunState;
 
-/// Locks the target's open run.
-pub async fn lock_open(tx: &mut PgConnection, target: TargetId) -> sqlx::Result<Option<(RunId, RunState)>> {
-    // The target's row serialises those who begin runs.
-    sqlx::query!("SELECT FROM targets WHERE id = $1 FOR NO KEY UPDATE", target.0).fetch_one(&mut *tx).await?;
-    let row = sqlx::query!(
-        r#"SELECT id AS "id: RunId", state AS "state: RunState" FROM runs
-           WHERE target_id = $1 AND state IN ('resolving', 'building', 'frozen', 'validating', 'promoting')
-           FOR UPDATE"#,
-        target.0
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(row.map(|row| (row.id, row.state)))
+/// The target's runs that are not over, locked: the one that owns the queue, and the one that is being resolved.
+#[derive(Debug, Default)]
+pub struct Open {
+    /// *building*, *frozen*, *validating* or *promoting*.
+    pub current: Option<(RunId, RunState)>,
+    /// *resolving*.
+    pub resolving: Option<RunId>,
 }
 
-/// Begins a run.
-pub async fn insert(
-    tx: &mut PgConnection,
-    target: TargetId,
-    epoch: EpochId,
-    predecessor: Option<RunId>,
-) -> sqlx::Result<RunId> {
+/// Locks the target's runs that are not over.
+pub async fn lock_open(tx: &mut PgConnection, target: TargetId) -> sqlx::Result<Open> {
+    // The target's row serialises those who begin runs.
+    sqlx::query!("SELECT FROM targets WHERE id = $1 FOR NO KEY UPDATE", target.0).fetch_one(&mut *tx).await?;
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id: RunId", state AS "state: RunState" FROM runs
+           WHERE target_id = $1 AND state IN ('resolving', 'building', 'frozen', 'validating', 'promoting')
+           ORDER BY id FOR UPDATE"#,
+        target.0
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut open = Open::default();
+    for row in rows {
+        match row.state {
+            RunState::Resolving => open.resolving = Some(row.id),
+            state => open.current = Some((row.id, state)),
+        }
+    }
+    Ok(open)
+}
+
+/// Begins a run of the target's world set.
+pub async fn insert(tx: &mut PgConnection, target: TargetId, epoch: Option<EpochId>) -> sqlx::Result<RunId> {
+    let predecessor = succession::predecessor(&mut *tx, target).await?;
     let run = sqlx::query_scalar!(
-        r#"INSERT INTO runs (target_id, epoch_id, predecessor_id) VALUES ($1, $2, $3) RETURNING id AS "id: RunId""#,
+        r#"INSERT INTO runs (target_id, epoch_id, predecessor_id, world)
+           SELECT id, $2, $3, world FROM targets WHERE id = $1 RETURNING id AS "id: RunId""#,
         target.0,
-        epoch.0,
+        epoch.map(|epoch| epoch.0),
         predecessor.map(|run| run.0)
     )
     .fetch_one(&mut *tx)
     .await?;
     events::append(tx, NewEvent { kind: "run.started", run: Some(run), ..NewEvent::default() }).await?;
     Ok(run)
+}
+
+/// A run that has no plan yet.
+#[derive(Debug)]
+pub struct Unplanned {
+    /// Its target.
+    pub target: TargetId,
+    /// The target's name.
+    pub name: TargetName,
+    /// Its epoch, where it was begun with one.
+    pub epoch: Option<EpochId>,
+}
+
+/// The run, whatever its state.
+pub async fn unplanned(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Option<Unplanned>> {
+    sqlx::query_as!(
+        Unplanned,
+        r#"SELECT t.id AS "target: TargetId", t.name AS "name: TargetName", r.epoch_id AS "epoch: EpochId"
+           FROM runs r JOIN targets t ON t.id = r.target_id WHERE r.id = $1"#,
+        run.0
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Fixes the epoch that the run's plan was made under.
+pub async fn set_epoch(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE runs SET epoch_id = $2 WHERE id = $1", run.0, epoch.0).execute(tx).await?;
+    Ok(())
+}
+
+/// Stores what Portage refused or remarked.
+pub async fn set_findings(tx: &mut PgConnection, run: RunId, findings: &[Finding]) -> sqlx::Result<()> {
+    let findings = serde_json::to_value(findings).unwrap_or_default();
+    sqlx::query!("UPDATE runs SET findings = $2 WHERE id = $1", run.0, findings).execute(tx).await?;
+    Ok(())
 }
 
 /// Why a run stays where it is.
@@ -85,6 +137,14 @@ pub async fn apply(
     Ok(after)
 }
 
+/// A run's state, which its lock keeps.
+pub async fn state(tx: &mut PgConnection, run: RunId) -> Result<RunState, RunError> {
+    sqlx::query_scalar!(r#"SELECT state AS "state: RunState" FROM runs WHERE id = $1"#, run.0)
+        .fetch_optional(tx)
+        .await?
+        .ok_or(RunError::NotFound)
+}
+
 /// Locks a run until the transaction ends: no report and no claim passes meanwhile.
 pub async fn lock(tx: &mut PgConnection, run: RunId) -> sqlx::Result<()> {
     sqlx::query!("SELECT FROM runs WHERE id = $1 FOR UPDATE", run.0).fetch_optional(tx).await?;
@@ -105,9 +165,9 @@ pub async fn in_state(db: impl PgExecutor<'_>, state: RunState) -> sqlx::Result<
 pub async fn list(db: impl PgExecutor<'_> + Copy, run: Option<RunId>) -> sqlx::Result<Vec<Run>> {
     let rows = sqlx::query!(
         r#"SELECT r.id AS "id: RunId", t.name AS "target: TargetName", r.state AS "state: RunState",
-                  e.digest AS "epoch: Digest", g.number AS "generation?: GenerationNumber", r.reason, r.created_at,
-                  r.ended_at
-           FROM runs r JOIN targets t ON t.id = r.target_id JOIN epochs e ON e.id = r.epoch_id
+                  e.digest AS "epoch?: Digest", g.number AS "generation?: GenerationNumber", r.reason, r.created_at,
+                  r.ended_at, r.findings AS "findings: Json<Vec<Finding>>"
+           FROM runs r JOIN targets t ON t.id = r.target_id LEFT JOIN epochs e ON e.id = r.epoch_id
                 LEFT JOIN generations g ON g.run_id = r.id AND g.promoted_at IS NOT NULL
            WHERE r.id = COALESCE($1, r.id) ORDER BY r.id DESC LIMIT 100"#,
         run.map(|run| run.0)
@@ -123,6 +183,7 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, run: Option<RunId>) -> sqlx::R
             epoch: row.epoch,
             generation: row.generation,
             reason: row.reason,
+            findings: row.findings.0,
             created_at: row.created_at,
             ended_at: row.ended_at,
             counts: counts(db, row.id).await?,
@@ -140,6 +201,7 @@ pub async fn counts(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Counts>
                   count(*) FILTER (WHERE p.state = 'needed' AND p.unmet = 0) AS "ready!",
                   count(*) FILTER (WHERE p.state = 'delegated') AS "delegated!",
                   count(*) FILTER (WHERE p.state = 'received') AS "received!",
+                  count(*) FILTER (WHERE m.package_id <> p.id) AS "kept!",
                   count(*) FILTER (WHERE p.state = 'blocked') AS "blocked!",
                   count(*) FILTER (WHERE p.state = 'quarantined') AS "quarantined!",
                   COALESCE(sum(a.attempted), 0)::bigint AS "attempted!",
@@ -150,6 +212,7 @@ pub async fn counts(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Counts>
                       count(*) FILTER (WHERE outcome = 'received') AS succeeded,
                       count(*) FILTER (WHERE outcome = 'failed') AS failed
                FROM attempts WHERE package_id = p.id) a ON true
+               LEFT JOIN artifacts f ON f.id = p.artifact_id LEFT JOIN attempts m ON m.id = f.attempt_id
            WHERE p.run_id = $1"#,
         run.0
     )

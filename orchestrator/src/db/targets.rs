@@ -4,15 +4,31 @@ use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
 use swarm_protocol::admin::Target;
 use swarm_protocol::epoch::Epoch;
-use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::gentoo::{TargetName, WorldAtom};
 use swarm_protocol::id::{EpochId, GenerationNumber, RunId, TargetId};
 
 /// Creates a target; `false` when it exists already.
-pub async fn insert(db: impl PgExecutor<'_>, name: &TargetName) -> sqlx::Result<bool> {
-    let done = sqlx::query!("INSERT INTO targets (name) VALUES ($1) ON CONFLICT DO NOTHING", name.as_str())
-        .execute(db)
-        .await?;
+pub async fn insert(db: impl PgExecutor<'_>, name: &TargetName, world: &[WorldAtom]) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "INSERT INTO targets (name, world) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        name.as_str(),
+        &lines(world)
+    )
+    .execute(db)
+    .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Replaces a target's world set.
+pub async fn set_world(db: impl PgExecutor<'_>, target: TargetId, world: &[WorldAtom]) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE targets SET world = $2 WHERE id = $1", target.0, &lines(world)).execute(db).await?;
+    Ok(())
+}
+
+/// Ordered and without duplicates, as the set that it is.
+fn lines(world: &[WorldAtom]) -> Vec<String> {
+    let world: std::collections::BTreeSet<_> = world.iter().collect();
+    world.into_iter().map(ToString::to_string).collect()
 }
 
 /// The id of a target.
@@ -26,11 +42,12 @@ pub async fn id(db: impl PgExecutor<'_>, name: &TargetName) -> sqlx::Result<Opti
 pub async fn list(db: impl PgExecutor<'_>, name: Option<&TargetName>) -> sqlx::Result<Vec<Target>> {
     sqlx::query_as!(
         Target,
-        r#"SELECT t.name AS "name: TargetName", g.number AS "current?: GenerationNumber", r.id AS "open_run?: RunId"
+        r#"SELECT t.name AS "name: TargetName", t.world AS "world: Vec<WorldAtom>",
+                  g.number AS "current?: GenerationNumber",
+                  (SELECT max(r.id) FROM runs r WHERE r.target_id = t.id
+                   AND r.state IN ('resolving', 'building', 'frozen', 'validating', 'promoting')) AS "open_run: RunId"
            FROM targets t
            LEFT JOIN generations g ON g.target_id = t.id AND g.state = 'current'
-           LEFT JOIN runs r ON r.target_id = t.id
-                AND r.state IN ('resolving', 'building', 'frozen', 'validating', 'promoting')
            WHERE $1::text IS NULL OR t.name = $1
            ORDER BY t.name"#,
         name.map(TargetName::as_str)

@@ -37,8 +37,8 @@ pub struct Note<'a> {
     pub excerpt: Option<&'a str>,
     /// The size of the completed artifact.
     pub built_bytes: Option<u64>,
-    /// What the binhost staged.
-    pub staged: Option<&'a Staged>,
+    /// What the binhost staged, and for which run.
+    pub staged: Option<(RunId, &'a Staged)>,
     /// Who reports: a drone speaks only for its own attempts (law 11).
     pub speaker: Option<DroneId>,
     /// Why an attempt is taken from its drone, and by which time: checked again under the lock.
@@ -111,7 +111,11 @@ pub async fn apply(
         }
     }
     let artifact = match note.staged {
-        Some(staged) if change.state == PackageState::Received => {
+        Some((run, staged)) if change.state == PackageState::Received => {
+            // A successor took the package over meanwhile: it must be staged there as well.
+            if run != locked.run {
+                return Err(ApplyError::Busy);
+            }
             Some(write::artifact(tx, &locked, staged).await?)
         }
         _ => None,

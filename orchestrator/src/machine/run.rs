@@ -17,6 +17,8 @@ pub enum Transition {
     Promote,
     /// *promoting* → *promoted*: the binhost has switched.
     Promoted,
+    /// *building* → *promoted*: what it would publish is what is current.
+    Unchanged,
     /// *resolving*, *validating* or *promoting* → *failed*: the epoch cannot be reached.
     Fail,
     /// *resolving*, *building* or *frozen* → *cancelled*.
@@ -34,6 +36,7 @@ impl Transition {
         Self::Validate,
         Self::Promote,
         Self::Promoted,
+        Self::Unchanged,
         Self::Fail,
         Self::Cancel,
         Self::Supersede,
@@ -49,6 +52,7 @@ impl Transition {
             Self::Validate => "run.validating",
             Self::Promote => "run.promoting",
             Self::Promoted => "run.promoted",
+            Self::Unchanged => "run.unchanged",
             Self::Fail => "run.failed",
             Self::Cancel => "run.cancelled",
             Self::Supersede => "run.superseded",
@@ -67,7 +71,7 @@ pub const fn step(state: RunState, transition: Transition) -> Option<RunState> {
         (Transition::Freeze, Building) => Some(Frozen),
         (Transition::Validate, Building) => Some(Validating),
         (Transition::Promote, Validating) => Some(Promoting),
-        (Transition::Promoted, Promoting) => Some(Promoted),
+        (Transition::Promoted, Promoting) | (Transition::Unchanged, Building) => Some(Promoted),
         (Transition::Fail, Resolving | Validating | Promoting) => Some(Failed),
         (Transition::Cancel, Resolving | Building | Frozen) => Some(Cancelled),
         (Transition::Supersede, Resolving | Building | Frozen) => Some(Superseded),

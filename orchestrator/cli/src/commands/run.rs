@@ -48,11 +48,12 @@ pub(crate) enum Command {
 pub(crate) struct Start {
     /// The target.
     target: TargetName,
-    /// The epoch, as `build-drone epoch --json` prints it; - is standard input.
+    /// The epoch, as `build-drone epoch --json` prints it; that of the drone that resolves the run, where absent. - is
+    /// standard input.
     #[arg(long, value_name = "FILE")]
-    epoch: PathBuf,
-    /// The plan; without one, a trusted drone resolves the run. - is standard input.
-    #[arg(long, value_name = "FILE")]
+    epoch: Option<PathBuf>,
+    /// The plan; without one, a trusted drone resolves the target's world set. - is standard input.
+    #[arg(long, value_name = "FILE", requires = "epoch")]
     plan: Option<PathBuf>,
     /// Then follow the run, as `swarm run watch` does.
     #[arg(long)]
@@ -77,11 +78,14 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
 
 async fn begin(context: &Context, start: &Start) -> Result<Exit, Failure> {
     let is_stdin = |path: &Path| path == Path::new("-");
-    if is_stdin(&start.epoch) && start.plan.as_deref().is_some_and(is_stdin) {
+    if start.epoch.as_deref().is_some_and(is_stdin) && start.plan.as_deref().is_some_and(is_stdin) {
         return Err(Failure::usage("standard input cannot be both the epoch and the plan"));
     }
     let new = NewRun {
-        epoch: epoch(&read(&start.epoch)?).map_err(|why| unusable(&start.epoch, "epoch", &why))?,
+        epoch: match &start.epoch {
+            Some(path) => Some(epoch(&read(path)?).map_err(|why| unusable(path, "epoch", &why))?),
+            None => None,
+        },
         plan: match &start.plan {
             Some(path) => Some(json(&read(path)?).map_err(|why| unusable(path, "plan", &why))?),
             None => None,
@@ -164,7 +168,7 @@ fn listed(runs: &[Run]) -> String {
             or_dash(run.generation),
         ]
     });
-    table(columns, "There was no run yet; `swarm run start TARGET --epoch FILE` begins one.", rows)
+    table(columns, "There was no run yet; `swarm run start TARGET` begins one.", rows)
 }
 
 fn shown(run: &Run) -> String {
@@ -172,7 +176,7 @@ fn shown(run: &Run) -> String {
         ("run", run.id.to_string()),
         ("target", run.target.to_string()),
         ("state", run.state.to_string()),
-        ("epoch", short(&run.epoch)),
+        ("epoch", run.epoch.as_ref().map_or_else(|| "not known yet".to_owned(), short)),
         ("began", format!("{} UTC", moment(run.created_at))),
     ];
     if let Some(ended) = run.ended_at {

@@ -29,7 +29,8 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
             output.show(&targets, |targets| listed(targets))?;
         }
         Command::Create { name } => {
-            let target = context.ask(client.create_target(&NewTarget { name: name.clone() })).await?;
+            let target =
+                context.ask(client.create_target(&NewTarget { name: name.clone(), world: vec![] })).await?;
             output.show(&target, |target| format!("There is a target {}.", target.name))?;
         }
     }
@@ -51,6 +52,7 @@ mod tests {
     fn targets_in_a_table() {
         let target = |name: &str, current, open_run| Target {
             name: name.parse().unwrap(),
+            world: vec![],
             current: Option::map(current, GenerationNumber),
             open_run: Option::map(open_run, RunId),
         };

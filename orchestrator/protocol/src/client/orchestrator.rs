@@ -3,7 +3,7 @@
 use super::{ClientError, Http, checked, json};
 use crate::admin::{
     Attempt, Drone, DroneOrder, Events, Generation, NewJoinToken, NewRun, NewTarget, NewToken, Package, Run,
-    Target, Token,
+    Target, Token, World,
 };
 use crate::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Enrol, Enrolled, Fail, HandBack, Heartbeat,
@@ -11,7 +11,6 @@ use crate::drone::{
 };
 use crate::gentoo::TargetName;
 use crate::id::{AttemptId, PackageId, ResolutionId, RunId};
-use crate::plan::Plan;
 use crate::resolution::{ResolveAnswer, ResolveRequest, Resolved, Unresolved};
 use reqwest::Method;
 use serde::Serialize;
@@ -117,6 +116,12 @@ impl AdminClient {
         self.0.post("/api/v1/targets", target).await
     }
 
+    /// Replaces a target's world set.
+    pub async fn set_world(&self, target: &TargetName, world: &World) -> Result<Target, ClientError> {
+        let request = self.0.request(Method::PUT, &format!("/api/v1/targets/{target}/world"));
+        json(request.json(world)).await
+    }
+
     /// All targets.
     pub async fn targets(&self) -> Result<Vec<Target>, ClientError> {
         self.0.get("/api/v1/targets").await
@@ -125,11 +130,6 @@ impl AdminClient {
     /// Begins a run.
     pub async fn start_run(&self, target: &TargetName, run: &NewRun) -> Result<Run, ClientError> {
         self.0.post(&format!("/api/v1/targets/{target}/runs"), run).await
-    }
-
-    /// Posts the plan of a run that is resolving.
-    pub async fn post_plan(&self, run: RunId, plan: &Plan) -> Result<Run, ClientError> {
-        self.0.post(&format!("/api/v1/runs/{run}/plan"), plan).await
     }
 
     /// One run.

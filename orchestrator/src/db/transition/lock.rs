@@ -48,8 +48,8 @@ pub(super) async fn lock(
     .ok_or(ApplyError::NotFound)?;
     lock_drone(tx, package, attempt, transition, note).await?;
     let mut cell = match transition {
-        Transition::Claim { .. } => cell_unless_busy(tx, package).await?,
-        _ => cell_waiting(tx, package).await?,
+        Transition::Claim { .. } => cell_unless_busy(tx, package, run.id).await?,
+        _ => cell_waiting(tx, package, run.id).await?,
     };
     cell.run_builds = run.state == RunState::Building;
     cell.attempt = read_attempt(tx, package, attempt).await?;
@@ -159,22 +159,25 @@ impl From<PackageRow> for Cell {
     }
 }
 
-async fn cell_waiting(tx: &mut PgConnection, package: PackageId) -> Result<Cell, ApplyError> {
+/// The package, in the run that is locked. A successor may have taken it over before the run's lock was had: try again.
+async fn cell_waiting(tx: &mut PgConnection, package: PackageId, run: RunId) -> Result<Cell, ApplyError> {
     let row = sqlx::query_as!(
         PackageRow,
         r#"SELECT state AS "state: PackageState", unmet, COALESCE(not_before > swarm_now(), false) AS "pausing!"
-           FROM packages WHERE id = $1 FOR UPDATE"#,
-        package.0
+           FROM packages WHERE id = $1 AND run_id = $2 FOR UPDATE"#,
+        package.0,
+        run.0
     );
-    Ok(row.fetch_optional(tx).await?.ok_or(ApplyError::NotFound)?.into())
+    Ok(row.fetch_optional(tx).await?.ok_or(ApplyError::Busy)?.into())
 }
 
-async fn cell_unless_busy(tx: &mut PgConnection, package: PackageId) -> Result<Cell, ApplyError> {
+async fn cell_unless_busy(tx: &mut PgConnection, package: PackageId, run: RunId) -> Result<Cell, ApplyError> {
     let row = sqlx::query_as!(
         PackageRow,
         r#"SELECT state AS "state: PackageState", unmet, COALESCE(not_before > swarm_now(), false) AS "pausing!"
-           FROM packages WHERE id = $1 FOR UPDATE SKIP LOCKED"#,
-        package.0
+           FROM packages WHERE id = $1 AND run_id = $2 FOR UPDATE SKIP LOCKED"#,
+        package.0,
+        run.0
     );
     Ok(row.fetch_optional(tx).await?.ok_or(ApplyError::Busy)?.into())
 }

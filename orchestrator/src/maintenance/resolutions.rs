@@ -1,0 +1,20 @@
+//! Resolutions that nobody will answer: their runs are resolved again.
+
+use crate::app::App;
+use crate::db;
+use crate::resolve;
+use tracing::warn;
+
+/// Beyond the time that the drone was given, for its report to arrive.
+const MARGIN_SECONDS: u32 = 60;
+
+/// Ends them.
+pub(super) async fn end_lost(app: &App) -> anyhow::Result<()> {
+    let limit = f64::from(app.times.resolve_seconds + MARGIN_SECONDS);
+    for run in db::resolutions::end_lost(&app.db, limit).await? {
+        warn!(%run, "a run lost the drone that resolved it");
+        resolve::give_up(app, run).await?;
+        app.wake.all();
+    }
+    Ok(())
+}

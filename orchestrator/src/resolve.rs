@@ -1,0 +1,215 @@
+//! Resolving a run by a trusted drone: the long-poll for it, and what becomes of the answer (DESIGN 5.2).
+
+use crate::api::error::ApiError;
+use crate::app::App;
+use crate::db;
+use crate::db::runs::RunError;
+use crate::db::{resolutions, runs, succession, targets};
+use crate::enter::{self, Entered, Entry};
+use crate::graph::{Graph, PlanError};
+use crate::machine::run::Transition;
+use crate::wake;
+use std::time::Duration;
+use swarm_protocol::Code;
+use swarm_protocol::binhost::Inherit;
+use swarm_protocol::id::{DroneId, ResolutionId, RunId};
+use swarm_protocol::plan::Plan;
+use swarm_protocol::resolution::{
+    Finding, FindingKind, Resolution, ResolveAnswer, ResolveRequest, Resolved, Unresolved,
+};
+use swarm_protocol::state::{FailureClass, ResolutionOutcome};
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+/// How long a run rests after a drone could not resolve it.
+const PAUSE_SECONDS: f64 = 30.0;
+/// How many drones may fail to ask before the run fails.
+const MOST_FAILURES: i64 = 5;
+
+/// Serves a request: at once when a run waits, else when one comes or the request's time is over.
+pub async fn serve(app: &App, drone: DroneId, request: &ResolveRequest) -> Result<ResolveAnswer, ApiError> {
+    if !db::sessions::is_open(&app.db, drone, request.session).await? {
+        return Err(ApiError::new(Code::StaleSession, "this session is not the drone's current one"));
+    }
+    let wait = request.wait_seconds.min(crate::claim::LONGEST_WAIT_SECONDS);
+    let deadline = Instant::now() + Duration::from_secs(wait.into());
+    let mut wakes = app.wake.subscribe();
+    loop {
+        wakes.borrow_and_update();
+        if let Some(resolution) = take(app, drone, request).await? {
+            let resolution = offer(app, resolution).await?;
+            if resolution.is_some() {
+                return Ok(ResolveAnswer { resolution });
+            }
+        }
+        let next = deadline.min(Instant::now() + wake::NET);
+        tokio::select! {
+            () = app.stop.cancelled() => return Ok(ResolveAnswer { resolution: None }),
+            _ = timeout_at(next, wakes.changed()) => {}
+        }
+        if Instant::now() >= deadline {
+            return Ok(ResolveAnswer { resolution: None });
+        }
+    }
+}
+
+/// The session's live resolution (its last answer was lost), or a new one.
+async fn take(app: &App, drone: DroneId, request: &ResolveRequest) -> sqlx::Result<Option<ResolutionId>> {
+    if let Some(live) = resolutions::of_session(&app.db, request.session).await? {
+        return Ok(Some(live));
+    }
+    let mut tx = app.db.begin().await?;
+    let digest = request.epoch.digest();
+    let Some(run) = resolutions::lock_waiting(&mut tx, digest, PAUSE_SECONDS).await? else {
+        return Ok(None);
+    };
+    let target = runs::unplanned(&mut *tx, run).await?.ok_or(sqlx::Error::RowNotFound)?.target;
+    let epoch = targets::epoch(&mut tx, target, &request.epoch).await?;
+    let resolution = resolutions::begin(&mut tx, run, drone, request.session, epoch).await?;
+    tx.commit().await?;
+    Ok(Some(resolution))
+}
+
+/// Makes everything visible that the run may keep, and says what is to be done.
+async fn offer(app: &App, resolution: ResolutionId) -> Result<Option<Resolution>, ApiError> {
+    let Some(task) = resolutions::task(&app.db, resolution).await? else { return Ok(None) };
+    let offers = succession::offers(&mut *app.db.acquire().await?, task.run, task.epoch_id).await?;
+    let artifacts = offers.into_iter().map(|offer| offer.published).collect();
+    let shown = app.binhost().await?.inherit(&task.target, task.run, &Inherit { artifacts }).await;
+    if let Err(error) = shown {
+        // Nothing was begun: the drone asks again, and so may others.
+        warn!(run = %task.run, %error, "the binhost cannot be asked at the moment");
+        let reason = format!("the binhost cannot be asked: {error}");
+        resolutions::end(&app.db, resolution, ResolutionOutcome::Failed, Some(&reason)).await?;
+        give_up(app, task.run).await?;
+        return Err(ApiError::new(Code::Unavailable, "the binhost does not answer at the moment"));
+    }
+    let now = db::now(&app.db).await?;
+    Ok(Some(Resolution {
+        resolution,
+        token: task.token,
+        ticket: app.run_ticket(now, &task.target, task.run),
+        run: task.run,
+        target: task.target,
+        epoch: task.epoch,
+        world: task.world,
+        limit_seconds: app.times.resolve_seconds.into(),
+    }))
+}
+
+/// A drone's plan. Repeating an accepted report is accepted.
+pub async fn resolved(
+    app: &App,
+    drone: DroneId,
+    resolution: ResolutionId,
+    report: &Resolved,
+) -> Result<(), ApiError> {
+    let reported =
+        resolutions::reported(&app.db, resolution, drone, report.fence).await?.ok_or_else(stale)?;
+    match reported.outcome {
+        None => {}
+        Some(ResolutionOutcome::Planned | ResolutionOutcome::Outdated) => return Ok(()),
+        Some(_) => return Err(stale()),
+    }
+    let graph = match Graph::of(&report.plan) {
+        Ok(graph) => graph,
+        Err(error) => {
+            let findings = [finding(&error)];
+            return refuse(app, resolution, reported.run, &error.to_string(), &findings).await;
+        }
+    };
+    let entry = Entry {
+        run: reported.run,
+        epoch: reported.epoch,
+        plan: &report.plan,
+        graph: &graph,
+        by: Some((resolution, &reported)),
+    };
+    match enter::enter(app, &entry).await? {
+        Entered::Building => {}
+        Entered::Outdated => info!(run = %reported.run, "a plan came too late; the run is resolved again"),
+    }
+    Ok(())
+}
+
+/// What a person reads when a drone's plan cannot be a queue.
+fn finding(error: &PlanError) -> Finding {
+    let kind = if matches!(error, PlanError::Cycle(_)) { FindingKind::Cycle } else { FindingKind::Other };
+    Finding { kind, atom: None, wanted_by: vec![], detail: error.to_string() }
+}
+
+/// A drone's answer that there is no plan.
+pub async fn unresolved(
+    app: &App,
+    drone: DroneId,
+    resolution: ResolutionId,
+    report: &Unresolved,
+) -> Result<(), ApiError> {
+    let reported =
+        resolutions::reported(&app.db, resolution, drone, report.fence).await?.ok_or_else(stale)?;
+    if report.class == FailureClass::Package {
+        return match reported.outcome {
+            None => refuse(app, resolution, reported.run, &report.reason, &report.findings).await,
+            Some(ResolutionOutcome::Refused) => Ok(()),
+            Some(_) => Err(stale()),
+        };
+    }
+    if resolutions::end(&app.db, resolution, ResolutionOutcome::Failed, Some(&report.reason)).await? {
+        warn!(run = %reported.run, reason = report.reason, "a drone could not resolve a run");
+        give_up(app, reported.run).await?;
+        app.wake.all();
+    }
+    Ok(())
+}
+
+/// Portage refuses, and would refuse again: the run fails. Its predecessor, if there is one, goes on.
+async fn refuse(
+    app: &App,
+    resolution: ResolutionId,
+    run: RunId,
+    reason: &str,
+    findings: &[Finding],
+) -> Result<(), ApiError> {
+    let mut tx = app.db.begin().await?;
+    if !resolutions::end(&mut *tx, resolution, ResolutionOutcome::Refused, Some(reason)).await? {
+        return Err(stale());
+    }
+    runs::set_findings(&mut tx, run, findings).await?;
+    runs::apply(&mut tx, run, Transition::Fail, Some(reason)).await?;
+    tx.commit().await?;
+    warn!(%run, reason, "a run cannot be resolved");
+    Ok(())
+}
+
+/// Fails a run that too many drones could not resolve; nobody retries for ever (law 7).
+pub async fn give_up(app: &App, run: RunId) -> Result<(), RunError> {
+    let (count, reason) = resolutions::fruitless(&app.db, run).await?;
+    if count < MOST_FAILURES {
+        return Ok(());
+    }
+    let reason = reason.unwrap_or_default();
+    let reason = format!("{count} drones could not resolve it; the last one: {reason}");
+    let mut tx = app.db.begin().await?;
+    match runs::apply(&mut tx, run, Transition::Fail, Some(&reason)).await {
+        Ok(_) => tx.commit().await?,
+        // It is over already.
+        Err(RunError::State(_)) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn stale() -> ApiError {
+    ApiError::new(
+        Code::StaleReport,
+        "the resolution, its token and its session are not a live one; nothing was changed",
+    )
+}
+
+/// The graph of a plan that a person posts.
+pub fn graph(plan: &Plan) -> Result<Graph, ApiError> {
+    Graph::of(plan).map_err(|error| {
+        let code = if matches!(error, PlanError::Cycle(_)) { Code::PlanCycle } else { Code::InvalidValue };
+        ApiError::new(code, error.to_string())
+    })
+}
