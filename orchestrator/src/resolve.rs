@@ -208,6 +208,11 @@ fn stale() -> ApiError {
 
 /// The graph of a plan that a person posts.
 pub fn graph(plan: &Plan) -> Result<Graph, ApiError> {
+    if let Some(kept) = plan.packages.iter().find(|package| package.keep.is_some()) {
+        let detail =
+            format!("the plan keeps {}: only a drone that resolves a run is offered binaries", kept.cpv);
+        return Err(ApiError::new(Code::InvalidValue, detail));
+    }
     Graph::of(plan).map_err(|error| {
         let code = if matches!(error, PlanError::Cycle(_)) { Code::PlanCycle } else { Code::InvalidValue };
         ApiError::new(code, error.to_string())

@@ -11,7 +11,12 @@ use swarm_protocol::drone::{
     OpenSession, Start,
 };
 use swarm_protocol::epoch::Epoch;
-use swarm_protocol::id::{AttemptId, SessionId, SessionNonce};
+use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::{AttemptId, RunId, SessionId, SessionNonce};
+use swarm_protocol::plan::Plan;
+use swarm_protocol::resolution::{Finding, FindingKind, Resolution, ResolveRequest, Resolved, Unresolved};
+use swarm_protocol::state::FailureClass;
+use swarm_protocol::ticket::SignedTicket;
 use swarm_protocol::{Digest, PROTOCOL_VERSION};
 use tokio::task::JoinHandle;
 
@@ -25,7 +30,7 @@ pub struct ScriptedDrone {
     pub name: String,
     /// Its bearer token.
     pub token: String,
-    epochs: Vec<Digest>,
+    epoch: Epoch,
     binhost_url: String,
     requests: AtomicI64,
     settled: AtomicI64,
@@ -62,7 +67,7 @@ impl ScriptedDrone {
             session: opened.session,
             name: name.to_owned(),
             token,
-            epochs: vec![epoch.digest()],
+            epoch: epoch.clone(),
             binhost_url: opened.binhost_url,
             requests: AtomicI64::new(0),
             settled: AtomicI64::new(0),
@@ -131,7 +136,7 @@ impl ScriptedDrone {
             session: self.session,
             request: self.requests.fetch_add(1, Ordering::Relaxed) + 1,
             want: 1,
-            epochs: self.epochs.clone(),
+            epochs: vec![self.epoch.digest()],
             memory_free_bytes: 4 << 30,
             disk_free_bytes: 100 << 30,
             wait_seconds,
@@ -150,6 +155,38 @@ impl ScriptedDrone {
     /// No longer lists the claim.
     pub fn forget(&self, claim: &Claim) {
         self.held.lock().unwrap().retain(|attempt| *attempt != claim.attempt);
+    }
+
+    /// Waits for a run to resolve, for at most `wait_seconds`.
+    pub async fn resolve(&self, wait_seconds: u16) -> Option<Resolution> {
+        let request = ResolveRequest { session: self.session, epoch: self.epoch.clone(), wait_seconds };
+        self.client.resolve(&request).await.unwrap().resolution
+    }
+
+    /// Answers a resolution with a plan.
+    pub async fn resolved(&self, resolution: &Resolution, plan: Plan) -> Result<(), ClientError> {
+        let fence = Fence { token: resolution.token, session: self.session };
+        self.client.resolved(resolution.resolution, &Resolved { fence, plan }).await
+    }
+
+    /// Answers that there is no plan.
+    pub async fn unresolved(&self, resolution: &Resolution, class: FailureClass) -> Result<(), ClientError> {
+        let fence = Fence { token: resolution.token, session: self.session };
+        let finding = Finding {
+            kind: FindingKind::Masked,
+            atom: Some("test/masked".to_owned()),
+            wanted_by: vec!["@world".to_owned()],
+            detail: "masked by: ~amd64 keyword".to_owned(),
+        };
+        let reason = "Portage cannot resolve the world set".to_owned();
+        let unresolved = Unresolved { fence, class, reason, findings: vec![finding] };
+        self.client.unresolved(resolution.resolution, &unresolved).await
+    }
+
+    /// A file of a run's staging view, as a ticket's bearer sees it.
+    pub async fn staged(&self, target: &TargetName, run: RunId, ticket: &SignedTicket, path: &str) -> String {
+        let binhost = BinhostClient::new(&self.binhost_url, ticket.0.clone());
+        binhost.staging(target, run, path).await.unwrap().text().await.unwrap()
     }
 
     /// The fence of a claim's reports.

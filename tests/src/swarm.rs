@@ -14,7 +14,7 @@ use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::RunId;
 use swarm_protocol::plan::Plan;
-use swarm_protocol::state::RunState;
+use swarm_protocol::state::{PackageState, RunState};
 use tempfile::TempDir;
 
 /// A whole swarm but for its drones.
@@ -177,6 +177,11 @@ impl Swarm {
         self.admin.start_run(&target(), &NewRun { epoch: Some(epoch), plan: Some(plan) }).await.unwrap().id
     }
 
+    /// Begins a run that a drone has to resolve.
+    pub async fn unresolved_run(&self) -> RunId {
+        self.admin.start_run(&target(), &NewRun { epoch: None, plan: None }).await.unwrap().id
+    }
+
     /// Waits until the run stands in `state`.
     pub async fn run_reaches(&self, run: RunId, state: RunState, seconds: u64) -> Run {
         wait::until(seconds, &format!("run {run} to be {state}"), async || {
@@ -190,6 +195,14 @@ impl Swarm {
     pub async fn package(&self, run: RunId, cpv: &str) -> Package {
         let packages = self.admin.packages(run).await.unwrap();
         packages.into_iter().find(|package| package.cpv.to_string() == cpv).unwrap()
+    }
+
+    /// Waits until the package with this cpv stands in `state`.
+    pub async fn package_reaches(&self, run: RunId, cpv: &str, state: PackageState) {
+        wait::until(20, &format!("{cpv} to be {state}"), async || {
+            (self.package(run, cpv).await.state == state).then_some(())
+        })
+        .await;
     }
 
     /// Shifts the one clock.

@@ -114,6 +114,33 @@ async fn every_refusal_is_precise_and_changes_nothing() {
             run(json!({"packages": [package("a/b-1"), package("a/c-1")],
                              "edges": [[0, 1, ["buildtime"]], [1, 0, ["buildtime"]]]})),
         ),
+        (
+            "keeps what was not offered",
+            run(
+                json!({"packages": [{"cpv": "a/b-1", "slot": "0", "repository": "test", "keep": 1}], "edges": []}),
+            ),
+        ),
+        (
+            "plan without epoch",
+            api.request(post.clone(), "/api/v1/targets/box/runs", Some(&admin))
+                .json(&json!({"plan": {"packages": [package("a/b-1")], "edges": []}})),
+        ),
+        (
+            "world of no atoms",
+            api.request(Method::PUT, "/api/v1/targets/box/world", Some(&admin))
+                .json(&json!({"world": ["app-misc/jq", "app-misc/jq-1.6"]})),
+        ),
+        (
+            "world of no target",
+            api.request(Method::PUT, "/api/v1/targets/none/world", Some(&admin)).json(&json!({"world": []})),
+        ),
+        (
+            "plan of no resolution",
+            api.request(post.clone(), "/api/v1/drone/resolutions/999/plan", Some(&drone.token)).json(
+                &json!({"fence": {"token": "00000000-0000-0000-0000-000000000000", "session": session},
+                        "plan": {"packages": [], "edges": []}}),
+            ),
+        ),
         ("package twice", run(json!({"packages": [package("a/b-1"), package("a/b-1")], "edges": []}))),
         (
             "no such target",

@@ -11,6 +11,7 @@ mod crash;
 mod full;
 mod generations;
 mod harness;
+mod inherit;
 mod package;
 mod process;
 mod refusals;

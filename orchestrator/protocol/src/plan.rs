@@ -35,8 +35,8 @@ pub struct PlannedPackage {
     /// The enabled USE flags.
     #[serde(default, rename = "use")]
     pub use_flags: Vec<UseFlag>,
-    /// Keep the binary of this BUILD_ID, which the run's staging view shows, and build nothing. A run without a
-    /// resolution keeps nothing.
+    /// Keep the binary of this BUILD_ID, which the run's staging view shows, and build nothing. Only a drone that
+    /// resolves a run is offered binaries to keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<BuildId>,
     /// How long it is expected to build on a drone of speed 1, in seconds; unknown where absent.

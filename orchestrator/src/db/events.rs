@@ -45,6 +45,24 @@ pub async fn append(tx: &mut PgConnection, event: NewEvent<'_>) -> sqlx::Result<
     Ok(())
 }
 
+/// Appends an event of one kind for each of `packages`.
+pub async fn append_of_packages(
+    tx: &mut PgConnection,
+    kind: &str,
+    run: RunId,
+    packages: &[i64],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO events (kind, run_id, package_id) SELECT $1, $2, UNNEST($3::bigint[])",
+        kind,
+        run.0,
+        packages
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// A position in the event log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {

@@ -1,6 +1,6 @@
 //! Writes a plan into the queue of a run: packages, typed edges, waits.
 
-use super::events::{self, NewEvent};
+use super::events;
 use crate::graph::Graph;
 use crate::succession::{self, Fate};
 use sqlx::PgConnection;
@@ -28,6 +28,12 @@ pub async fn insert(
     if ids.len() != plan.packages.len() {
         return Err(sqlx::Error::RowNotFound);
     }
+    let kept = (0..ids.len()).filter(|&index| matches!(fates[index], Fate::Keep(_)));
+    events::append_of_packages(tx, "package.kept", run, &kept.map(|index| ids[index]).collect::<Vec<_>>())
+        .await?;
+    let taken = (0..ids.len()).filter(|&index| matches!(fates[index], Fate::Take(_)));
+    let taken: Vec<_> = taken.map(|index| ids[index]).collect();
+    events::append_of_packages(tx, "package.carried_over", run, &taken).await?;
     insert_waits(tx, &ids, graph).await?;
     insert_edges(tx, &ids, plan).await
 }
@@ -70,11 +76,6 @@ async fn take(
     )
     .fetch_all(&mut *tx)
     .await?;
-    for row in &rows {
-        let (run, package) = (Some(run), Some(row.id));
-        events::append(tx, NewEvent { kind: "package.carried_over", run, package, ..NewEvent::default() })
-            .await?;
-    }
     let quarantined = rows.iter().filter(|row| row.state == PackageState::Quarantined);
     Ok(quarantined.map(|row| row.id).collect())
 }
