@@ -17,8 +17,10 @@ use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use swarm_protocol::binhost::Inherit;
 use swarm_protocol::client::ClientError;
+use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::{ArtifactId, EpochId, ResolutionId, RunId};
 use swarm_protocol::plan::Plan;
+use swarm_protocol::resolution::{Finding, FindingKind};
 use swarm_protocol::state::{ResolutionOutcome, RunState};
 use tracing::{info, warn};
 
@@ -160,5 +162,32 @@ async fn write(
     runs::set_epoch(tx, entry.run, entry.epoch).await?;
     runs::apply(tx, entry.run, Transition::Plan, None).await?;
     plan::insert(tx, entry.run, entry.plan, entry.graph, fates).await?;
+    if let Some((resolution, _)) = entry.by {
+        let against = against_portage(entry.plan, fates);
+        let findings: Vec<_> =
+            records::offered_to(tx, resolution, &against).await?.iter().map(remark).collect();
+        runs::set_findings(tx, entry.run, &findings).await?;
+    }
     Ok(())
+}
+
+/// What is kept although Portage would build it.
+fn against_portage(plan: &Plan, fates: &[Fate]) -> Vec<ArtifactId> {
+    let kept = plan.packages.iter().zip(fates).filter(|(package, _)| package.keep.is_none());
+    kept.filter_map(|(_, fate)| match fate {
+        Fate::Keep(artifact) => Some(*artifact),
+        Fate::Build | Fate::Take(_) => None,
+    })
+    .collect()
+}
+
+/// Built again under the same inputs it would come out the same, and be rejected again (PORTAGE.md 2).
+fn remark(cpv: &Cpv) -> Finding {
+    Finding {
+        kind: FindingKind::Other,
+        atom: Some(cpv.to_string()),
+        wanted_by: vec![],
+        detail: "Portage rejects the binary that was built under these very inputs; it is kept all the same"
+            .to_owned(),
+    }
 }

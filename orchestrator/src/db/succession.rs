@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap};
 use swarm_protocol::Digest;
 use swarm_protocol::gentoo::{Cpv, RepoName, Slot, UseFlag};
-use swarm_protocol::id::{ArtifactId, BuildId, EpochId, PackageId, RunId, TargetId};
+use swarm_protocol::id::{ArtifactId, BuildId, EpochId, PackageId, ResolutionId, RunId, TargetId};
 use swarm_protocol::plan::PlannedPackage;
 
 /// The run whose packages a new run of the target may take over: the newest that had a plan, if none of the target's
@@ -128,6 +128,23 @@ pub async fn published(tx: &mut PgConnection, artifacts: &[ArtifactId]) -> sqlx:
     let ids: Vec<_> = artifacts.iter().map(|artifact| artifact.0).collect();
     sqlx::query_scalar!(
         r#"SELECT published AS "published: Digest" FROM artifacts WHERE id = ANY($1) ORDER BY id"#,
+        &ids
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Those of `artifacts` that were there when the resolution was handed out, so that Portage has seen them.
+pub async fn offered_to(
+    tx: &mut PgConnection,
+    resolution: ResolutionId,
+    artifacts: &[ArtifactId],
+) -> sqlx::Result<Vec<Cpv>> {
+    let ids: Vec<_> = artifacts.iter().map(|artifact| artifact.0).collect();
+    sqlx::query_scalar!(
+        r#"SELECT cpv AS "cpv: Cpv" FROM artifacts
+           WHERE id = ANY($2) AND received_at < (SELECT began_at FROM resolutions WHERE id = $1) ORDER BY cpv"#,
+        resolution.0,
         &ids
     )
     .fetch_all(tx)
