@@ -39,6 +39,8 @@ pub struct Entry<'a> {
     pub graph: &'a Graph,
     /// The resolution that it comes from; a person posted it where absent.
     pub by: Option<(ResolutionId, &'a Reported)>,
+    /// What Portage remarked.
+    pub findings: &'a [Finding],
 }
 
 /// What came of it.
@@ -164,8 +166,8 @@ async fn write(
     plan::insert(tx, entry.run, entry.plan, entry.graph, fates).await?;
     if let Some((resolution, _)) = entry.by {
         let against = against_portage(entry.plan, fates);
-        let findings: Vec<_> =
-            records::offered_to(tx, resolution, &against).await?.iter().map(remark).collect();
+        let mut findings = entry.findings.to_vec();
+        findings.extend(records::offered_to(tx, resolution, &against).await?.iter().map(remark));
         runs::set_findings(tx, entry.run, &findings).await?;
     }
     Ok(())

@@ -124,6 +124,7 @@ pub async fn resolved(
         plan: &report.plan,
         graph: &graph,
         by: Some((resolution, &reported)),
+        findings: &report.findings,
     };
     match enter::enter(app, &entry).await? {
         Entered::Building => {}

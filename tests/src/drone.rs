@@ -166,7 +166,7 @@ impl ScriptedDrone {
     /// Answers a resolution with a plan.
     pub async fn resolved(&self, resolution: &Resolution, plan: Plan) -> Result<(), ClientError> {
         let fence = Fence { token: resolution.token, session: self.session };
-        self.client.resolved(resolution.resolution, &Resolved { fence, plan }).await
+        self.client.resolved(resolution.resolution, &Resolved { fence, plan, findings: vec![] }).await
     }
 
     /// Answers that there is no plan.

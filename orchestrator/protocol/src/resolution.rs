@@ -64,6 +64,9 @@ pub struct Resolved {
     pub fence: Fence,
     /// What to build, and what to keep.
     pub plan: Plan,
+    /// What a person should know about the plan; 100 are kept.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 /// `POST /api/v1/drone/resolutions/{resolution}/fail`: there is no plan.

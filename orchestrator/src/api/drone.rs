@@ -18,7 +18,7 @@ use swarm_protocol::drone::{
     HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
 };
 use swarm_protocol::id::{AttemptId, DroneId, ResolutionId};
-use swarm_protocol::resolution::{ResolveAnswer, ResolveRequest, Resolved, Unresolved};
+use swarm_protocol::resolution::{Finding, ResolveAnswer, ResolveRequest, Resolved, Unresolved};
 use swarm_protocol::state::Role;
 use swarm_protocol::{Code, PROTOCOL_VERSION};
 
@@ -32,6 +32,18 @@ const DETAIL: usize = 4_000;
 fn clip(text: &str, characters: usize) -> String {
     // Postgres stores no NUL.
     text.chars().filter(|&character| character != '\0').take(characters).collect()
+}
+
+fn clip_findings(findings: &mut Vec<Finding>) {
+    findings.truncate(FINDINGS);
+    for finding in findings {
+        finding.detail = clip(&finding.detail, DETAIL);
+        finding.atom = finding.atom.as_deref().map(|atom| clip(atom, REASON));
+        finding.wanted_by.truncate(FINDINGS);
+        for name in &mut finding.wanted_by {
+            *name = clip(name, REASON);
+        }
+    }
 }
 
 fn by(drone: DroneId) -> Note<'static> {
@@ -231,8 +243,9 @@ pub async fn resolved(
     State(app): State<Shared>,
     Trusted(drone): Trusted,
     Path(resolution): Path<ResolutionId>,
-    Json(report): Json<Resolved>,
+    Json(mut report): Json<Resolved>,
 ) -> Result<StatusCode, ApiError> {
+    clip_findings(&mut report.findings);
     resolve::resolved(&app, drone, resolution, &report).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -245,15 +258,7 @@ pub async fn unresolved(
     Json(mut report): Json<Unresolved>,
 ) -> Result<StatusCode, ApiError> {
     report.reason = clip(&report.reason, REASON);
-    report.findings.truncate(FINDINGS);
-    for finding in &mut report.findings {
-        finding.detail = clip(&finding.detail, DETAIL);
-        finding.atom = finding.atom.as_deref().map(|atom| clip(atom, REASON));
-        finding.wanted_by.truncate(FINDINGS);
-        for name in &mut finding.wanted_by {
-            *name = clip(name, REASON);
-        }
-    }
+    clip_findings(&mut report.findings);
     resolve::unresolved(&app, drone, resolution, &report).await?;
     Ok(StatusCode::NO_CONTENT)
 }

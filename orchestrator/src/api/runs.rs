@@ -41,7 +41,9 @@ pub async fn start(
     let target = targets::id(&app.db, &target).await?.ok_or_else(|| ApiError::not_found("target"))?;
     let (run, epoch) = begin(&app, target, planned.0.as_ref(), planned.1.is_some()).await?;
     if let (Some((plan, graph)), Some(epoch)) = (planned.1, epoch) {
-        let entered = enter::enter(&app, &Entry { run, epoch, plan: &plan, graph: &graph, by: None }).await;
+        let entered =
+            enter::enter(&app, &Entry { run, epoch, plan: &plan, graph: &graph, by: None, findings: &[] })
+                .await;
         if let Err(error) = entered {
             abandon(&app, run, &error.to_string()).await?;
             return Err(error.into());
