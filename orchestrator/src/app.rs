@@ -1,5 +1,6 @@
 //! What every part of a running orchestrator shares. Nothing in it must outlive the process (DESIGN 3).
 
+use crate::alarms::Alarms;
 use crate::claim_lock::ClaimLocks;
 use crate::config::{Config, Limits, Times};
 use crate::db;
@@ -43,6 +44,8 @@ pub struct App {
     pub binhost_url: String,
     /// Where drones reach it.
     pub drone_binhost_url: String,
+    /// What works less well.
+    pub alarms: Alarms,
     /// When the maintenance loop turned last.
     pub turned: Turned,
     /// Ends when the process is told to stop: long-polls answer, loops return.
@@ -82,7 +85,7 @@ impl App {
     pub fn new(
         config: &Config,
         db: PgPool,
-        redis: Option<redis::aio::ConnectionManager>,
+        redis: redis::aio::ConnectionManager,
         signer: TicketSigner,
         stop: CancellationToken,
     ) -> Arc<Self> {
@@ -102,6 +105,7 @@ impl App {
             binhost_url: config.binhost.url.clone(),
             drone_binhost_url: config.binhost.drone_url.clone().unwrap_or_else(|| config.binhost.url.clone()),
             limits: config.limits,
+            alarms: Alarms::default(),
             turned: Turned::default(),
             db,
             signer,

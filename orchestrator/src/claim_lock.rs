@@ -15,7 +15,7 @@ const TTL_MILLISECONDS: u64 = 2_000;
 /// Takes and releases claim locks.
 #[derive(Clone)]
 pub struct ClaimLocks {
-    redis: Option<ConnectionManager>,
+    redis: ConnectionManager,
     release: Script,
 }
 
@@ -26,9 +26,9 @@ pub struct Held {
 }
 
 impl ClaimLocks {
-    /// Locks in this Redis; without one, every lock is granted.
+    /// Locks in this Redis.
     #[must_use]
-    pub fn new(redis: Option<ConnectionManager>) -> Self {
+    pub fn new(redis: ConnectionManager) -> Self {
         let release = Script::new(
             "for _, key in ipairs(KEYS) do if redis.call('GET', key) == ARGV[1] then redis.call('DEL', key) end end",
         );
@@ -38,7 +38,6 @@ impl ClaimLocks {
     /// Those of `packages` that nobody else is claiming just now.
     pub async fn take(&self, packages: &[PackageId]) -> Held {
         let token = Uuid::new_v4().to_string();
-        let Some(redis) = self.redis.clone() else { return Held { token, packages: packages.to_vec() } };
         let mut pipe = redis::pipe();
         let options = SetOptions::default()
             .conditional_set(ExistenceCheck::NX)
@@ -46,7 +45,7 @@ impl ClaimLocks {
         for package in packages {
             pipe.set_options(key(*package), &token, options.clone());
         }
-        let mut connection = redis;
+        let mut connection = self.redis.clone();
         let query = pipe.query_async::<Vec<Option<String>>>(&mut connection);
         let packages = match tokio::time::timeout(PATIENCE, query).await {
             Ok(Ok(answers)) => {
@@ -59,11 +58,10 @@ impl ClaimLocks {
 
     /// Gives the locks back, in the background.
     pub fn release(&self, held: Held) {
-        let Some(mut redis) = self.redis.clone() else { return };
         if held.packages.is_empty() {
             return;
         }
-        let script = self.release.clone();
+        let (mut redis, script) = (self.redis.clone(), self.release.clone());
         tokio::spawn(async move {
             let mut call = script.prepare_invoke();
             for package in &held.packages {

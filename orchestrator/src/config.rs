@@ -14,10 +14,17 @@ use std::time::Duration;
 pub struct Config {
     /// Where the API listens, as in `127.0.0.1:8400`.
     pub listen: SocketAddr,
-    /// The database.
+    /// What the private servers keep, as long as one of the two below is not given. No other orchestrator may use it.
+    #[serde(default = "state_dir")]
+    pub state_dir: PathBuf,
+    /// The database; without a URL, a private Postgres.
+    #[serde(default)]
     pub database: Database,
-    /// Redis; without it the swarm is slower to wake its drones, nothing else.
+    /// Redis; without it, a private one. Without any the swarm is slower to wake its drones, nothing else.
     pub redis: Option<Redis>,
+    /// The private servers.
+    #[serde(default)]
+    pub embedded: Embedded,
     /// The binhost.
     pub binhost: Binhost,
     /// The file with the Ed25519 secret key that signs tickets; made on first use, mode 0600.
@@ -33,16 +40,15 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// `[database]`: exactly one of the two.
+/// `[database]`: a URL from one place, or none.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// A file that holds the URL. The environment variable `BUILD_ORCHESTRATOR_DATABASE_URL` wins over both.
     pub url_file: Option<PathBuf>,
     /// The URL itself, where it holds no password: a password in it is refused.
     pub url: Option<String>,
     /// Connections at most.
-    #[serde(default = "Database::connections")]
     pub connections: u32,
 }
 
@@ -52,6 +58,18 @@ pub struct Database {
 pub struct Redis {
     /// As in `redis+unix:///run/redis/redis.sock` or `redis://127.0.0.1/`.
     pub url: String,
+}
+
+/// `[embedded]`: the private Postgres and the private Redis.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Embedded {
+    /// The account that they run as where the orchestrator is root; otherwise they run as the orchestrator does.
+    pub account: String,
+    /// Between two dumps of the database, in seconds.
+    pub dump_seconds: u32,
+    /// How many of these dumps are kept.
+    pub dumps_kept: usize,
 }
 
 /// `[binhost]`.
@@ -119,25 +137,35 @@ pub struct Limits {
 }
 
 impl Database {
-    fn connections() -> u32 {
-        16
-    }
-
-    /// The database's URL, from wherever it is given.
-    pub fn resolve(&self) -> Result<SecretString> {
+    /// The database's URL, from wherever it is given; `None`: nowhere.
+    pub fn resolve(&self) -> Result<Option<SecretString>> {
         if let Ok(url) = std::env::var("BUILD_ORCHESTRATOR_DATABASE_URL") {
-            return Ok(url.into());
+            return Ok(Some(url.into()));
         }
-        match (&self.url, &self.url_file) {
-            (Some(url), None) => Ok(url.clone().into()),
-            (None, Some(file)) => {
-                let url = std::fs::read_to_string(file)
-                    .with_context(|| format!("cannot read database.url_file {}", file.display()))?;
-                Ok(url.trim().to_owned().into())
-            }
-            _ => anyhow::bail!("[database] needs exactly one of url and url_file"),
+        if let Some(url) = &self.url {
+            return Ok(Some(url.clone().into()));
         }
+        let Some(file) = &self.url_file else { return Ok(None) };
+        let url = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read database.url_file {}", file.display()))?;
+        Ok(Some(url.trim().to_owned().into()))
     }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url_file: None, url: None, connections: 16 }
+    }
+}
+
+impl Default for Embedded {
+    fn default() -> Self {
+        Self { account: "postgres".to_owned(), dump_seconds: 86_400, dumps_kept: 7 }
+    }
+}
+
+fn state_dir() -> PathBuf {
+    PathBuf::from("/var/lib/build-orchestrator")
 }
 
 impl Default for Times {
@@ -209,11 +237,11 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let given = usize::from(self.database.url.is_some()) + usize::from(self.database.url_file.is_some());
         ensure!(
-            given == 1 || (given == 0 && std::env::var_os("BUILD_ORCHESTRATOR_DATABASE_URL").is_some()),
-            "[database] needs exactly one of url and url_file"
+            self.database.url.is_none() || self.database.url_file.is_none(),
+            "[database] has both url and url_file: keep one of them"
         );
+        self.check_embedded()?;
         if let Some(authority) = self.database.url.as_deref().and_then(|url| url.split_once("://")) {
             let user = authority.1.split(['/', '?']).next().and_then(|part| part.rsplit_once('@'));
             ensure!(
@@ -260,6 +288,19 @@ impl Config {
         );
         Ok(())
     }
+
+    fn check_embedded(&self) -> Result<()> {
+        // The path goes through Postgres's own command lines and lists.
+        let path = self.state_dir.to_string_lossy();
+        let plain = !path.contains(|letter: char| letter.is_control() || "\"'`$\\,\u{fffd}".contains(letter));
+        ensure!(
+            self.state_dir.is_absolute() && plain,
+            "state_dir must be an absolute path without quotes, commas, dollar signs and backslashes"
+        );
+        ensure!(self.embedded.dump_seconds > 0, "embedded.dump_seconds must be above 0");
+        ensure!(self.embedded.dumps_kept > 0, "embedded.dumps_kept must be above 0");
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -291,6 +332,13 @@ url = "http://127.0.0.1:8410"
     }
 
     #[test]
+    fn without_urls_there_are_private_servers() {
+        let config = load(&GOOD.replace("url = \"postgres:", "# \"")).unwrap();
+        assert!(config.database.resolve().unwrap().is_none() && config.redis.is_none());
+        assert_eq!(config.state_dir, state_dir());
+    }
+
+    #[test]
     fn a_typo_is_named_with_its_line() {
         insta::assert_snapshot!("typo", load(&GOOD.replace("listen", "lisen")).unwrap_err());
     }
@@ -299,6 +347,10 @@ url = "http://127.0.0.1:8410"
     fn nonsense_is_refused() {
         let short = format!("{GOOD}[times]\ngrace_seconds = 4\n");
         insta::assert_snapshot!("short_grace", load(&short).unwrap_err());
+        let relative = format!("state_dir = \"swarm\"\n{GOOD}");
+        insta::assert_snapshot!("relative_state_dir", load(&relative).unwrap_err());
+        let both = GOOD.replace("[binhost]", "url_file = \"/url\"\n[binhost]");
+        insta::assert_snapshot!("both_urls", load(&both).unwrap_err());
         let password = GOOD.replace("swarm@", "swarm:secret@");
         insta::assert_snapshot!("password", load(&password).unwrap_err());
     }

@@ -1,11 +1,13 @@
 //! The orchestrator: API, queue, scheduler, maintenance.
 
+pub mod alarms;
 pub mod api;
 pub mod app;
 pub mod claim;
 pub mod claim_lock;
 pub mod config;
 pub mod db;
+pub mod embedded;
 pub mod enter;
 pub mod graph;
 pub mod heartbeat;

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result};
 use build_orchestrator::config::Config;
-use build_orchestrator::{db, server};
+use build_orchestrator::{db, embedded, server};
 use clap::{Parser, Subcommand};
+use secrecy::SecretString;
 use std::path::PathBuf;
 use swarm_protocol::state::Role;
 use swarm_protocol::ticket::TicketSigner;
@@ -41,6 +42,19 @@ enum Command {
         #[arg(long, default_value = "made on the orchestrator's machine")]
         label: String,
     },
+    /// Write the private Postgres's data to a file.
+    Dump {
+        /// The file to make; without it, one beside the nightly dumps. Its name is printed.
+        file: Option<PathBuf>,
+    },
+    /// Read a dump into the private Postgres; the orchestrator must not run.
+    Restore {
+        /// The dump.
+        file: PathBuf,
+        /// Throw away what the database holds.
+        #[arg(long)]
+        replace: bool,
+    },
     /// Print the public key by which the binhost verifies tickets.
     TicketKey,
 }
@@ -64,6 +78,9 @@ fn main() -> Result<()> {
     }
     let config = Config::load(&arguments.config)?;
     if arguments.check_config {
+        for warning in embedded::check(&config)? {
+            println!("warning: {warning}");
+        }
         println!("{}: the configuration is good", arguments.config.display());
         return Ok(());
     }
@@ -73,26 +90,34 @@ fn main() -> Result<()> {
 async fn run(config: &Config, command: Command) -> Result<()> {
     match command {
         Command::Serve => server::serve(config).await,
-        Command::Migrate => {
-            let pool = db::connect(&config.database.resolve()?, 1)
-                .await
-                .context("cannot connect to the database")?;
-            db::MIGRATIONS.run(&pool).await.context("cannot migrate the database")
-        }
+        Command::Migrate => embedded::with_database(config, migrate).await,
         Command::Token { role, label } => {
-            let pool = db::connect(&config.database.resolve()?, 1)
-                .await
-                .context("cannot connect to the database")?;
-            let token = db::tokens::generate(role.as_str())
-                .map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-            db::tokens::insert(&pool, &token, role, None, &label).await?;
+            let token = embedded::with_database(config, async |url| token(&url, role, &label).await).await?;
             println!("{token}");
             Ok(())
         }
+        Command::Dump { file } => {
+            println!("{}", embedded::dump(config, file).await?.display());
+            Ok(())
+        }
+        Command::Restore { file, replace } => embedded::restore(config, &file, replace).await,
         Command::TicketKey => {
             let signer = TicketSigner::new(&server::ticket_key(&config.ticket_key_file)?);
             println!("{}", signer.verifier());
             Ok(())
         }
     }
+}
+
+async fn migrate(url: SecretString) -> Result<()> {
+    let pool = db::connect(&url, 1).await.context("cannot connect to the database")?;
+    db::MIGRATIONS.run(&pool).await.context("cannot migrate the database")
+}
+
+async fn token(url: &SecretString, role: Role, label: &str) -> Result<String> {
+    let pool = db::connect(url, 1).await.context("cannot connect to the database")?;
+    let token =
+        db::tokens::generate(role.as_str()).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    db::tokens::insert(&pool, &token, role, None, label).await?;
+    Ok(token)
 }

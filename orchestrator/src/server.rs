@@ -3,29 +3,50 @@
 use crate::api;
 use crate::app::App;
 use crate::config::Config;
+use crate::embedded::Servers;
 use crate::{db, heartbeat, maintenance};
 use anyhow::{Context, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::ticket::TicketSigner;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// How long requests in progress may take after the stop signal.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How long the pool may take to close.
+const CLOSE: Duration = Duration::from_secs(2);
 
-/// Serves until a signal, or until a task fails.
+/// Serves until a signal, or until a task fails. An orderly stop stops the private servers as well; a second signal
+/// leaves them to the next start, as `kill -9` does.
 pub async fn serve(config: &Config) -> Result<()> {
-    let database = db::connect(&config.database.resolve()?, config.database.connections)
+    let mut signals = Signals::new()?;
+    let servers = Arc::new(Servers::open(config).await?);
+    let started = tokio::select! {
+        started = servers.start() => started.map(|()| true),
+        () = signals.next() => Ok(false),
+    };
+    let outcome = match started {
+        Ok(true) => serve_on(&servers, config, &mut signals).await,
+        started => started.map(drop),
+    };
+    stop_servers(&servers, &mut signals).await;
+    outcome
+}
+
+/// Everything but the private servers, from its start to its end.
+async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals) -> Result<()> {
+    let database = db::connect(servers.database_url(), config.database.connections)
         .await
         .context("cannot connect to the database")?;
     db::MIGRATIONS.run(&database).await.context("cannot migrate the database")?;
     db::logs::rotate(&database, config.times.log_retention_days).await?;
-    let (client, connection) = redis(config)?;
+    let (client, connection) = redis(servers.redis_url())?;
     let signer = TicketSigner::new(&ticket_key(&config.ticket_key_file)?);
     let stop = CancellationToken::new();
     let app = App::new(config, database, connection, signer, stop.clone());
@@ -49,15 +70,27 @@ pub async fn serve(config: &Config) -> Result<()> {
             Ok(())
         })
     });
-    if let Some(client) = client {
-        let (shared, stop) = (app.clone(), stop.clone());
-        tasks.spawn(async move {
-            ("wake-ups", {
-                let _: () = shared.wake.listen(client, stop).await;
-                Ok(())
-            })
-        });
-    }
+    let (shared, stopped) = (app.clone(), stop.clone());
+    tasks.spawn(async move {
+        ("wake-ups", {
+            let _: () = shared.wake.listen(client, stopped).await;
+            Ok(())
+        })
+    });
+    let (shared, watched) = (app.clone(), servers.clone());
+    tasks.spawn(async move {
+        ("private servers", {
+            let _: () = watched.watch(&shared).await;
+            Ok(())
+        })
+    });
+    let (shared, dumped) = (app.clone(), servers.clone());
+    tasks.spawn(async move {
+        ("nightly dumps", {
+            let _: () = dumped.dump_nightly(&shared).await;
+            Ok(())
+        })
+    });
     let router = api::router(app.clone());
     let drained = stop.clone();
     tasks.spawn(async move {
@@ -70,17 +103,32 @@ pub async fn serve(config: &Config) -> Result<()> {
         let served = axum::serve(listener, router).with_graceful_shutdown(drained.cancelled_owned()).await;
         ("api", served.map_err(anyhow::Error::from))
     });
-    supervise(tasks, &stop).await
+    let outcome = supervise(tasks, &stop, signals).await;
+    // Whoever still holds a connection loses it by the servers' stop.
+    let _ = tokio::time::timeout(CLOSE, app.db.close()).await;
+    outcome
+}
+
+async fn stop_servers(servers: &Servers, signals: &mut Signals) {
+    if signals.seen > 1 {
+        return;
+    }
+    tokio::select! {
+        biased;
+        () = signals.next() => warn!("told to stop again: the private servers are left as they are"),
+        () = servers.stop() => {}
+    }
 }
 
 /// Waits for a signal or for the first task to end, then ends all of them in order.
-async fn supervise(mut tasks: JoinSet<(&'static str, Result<()>)>, stop: &CancellationToken) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn supervise(
+    mut tasks: JoinSet<(&'static str, Result<()>)>,
+    stop: &CancellationToken,
+    signals: &mut Signals,
+) -> Result<()> {
     let mut outcome = Ok(());
     tokio::select! {
-        _ = terminate.recv() => info!("told to stop"),
-        _ = interrupt.recv() => info!("told to stop"),
+        () = signals.next() => info!("told to stop"),
         Some(ended) = tasks.join_next() => {
             let (name, ended) = ended.context("a task panicked")?;
             outcome = Err(ended.err().unwrap_or_else(|| anyhow::anyhow!("the task {name} ended")));
@@ -97,21 +145,41 @@ async fn supervise(mut tasks: JoinSet<(&'static str, Result<()>)>, stop: &Cancel
     tokio::select! {
         () = drained => info!("stopped"),
         () = tokio::time::sleep(DRAIN) => warn!("requests took too long; stopping without them"),
-        _ = terminate.recv() => warn!("told to stop again: stopping now"),
-        _ = interrupt.recv() => warn!("told to stop again: stopping now"),
+        () = signals.next() => warn!("told to stop again: stopping now"),
     }
     outcome
 }
 
+/// The signals that mean stop, and how many of them came.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    seen: u32,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        Ok(Self { terminate: terminate?, interrupt: interrupt?, seen: 0 })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        self.seen += 1;
+    }
+}
+
 /// A Redis that does not answer at the start is tried again in the background: it only helps.
-fn redis(config: &Config) -> Result<(Option<redis::Client>, Option<ConnectionManager>)> {
-    let Some(redis) = &config.redis else { return Ok((None, None)) };
-    let client = redis::Client::open(redis.url.as_str()).context("redis.url")?;
+fn redis(url: &str) -> Result<(redis::Client, ConnectionManager)> {
+    let client = redis::Client::open(url).context("redis.url")?;
     let options = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(Duration::from_millis(500)))
         .set_response_timeout(Some(Duration::from_millis(500)));
     let manager = ConnectionManager::new_lazy_with_config(client.clone(), options).context("redis.url")?;
-    Ok((Some(client), Some(manager)))
+    Ok((client, manager))
 }
 
 /// The key that signs tickets, made on first use.

@@ -19,13 +19,13 @@ const CHANNEL: &str = "swarm:wake";
 /// Wakes whoever waits for work, in this process and in others.
 pub struct Wake {
     version: watch::Sender<u64>,
-    redis: Option<ConnectionManager>,
+    redis: ConnectionManager,
 }
 
 impl Wake {
-    /// A wake-up channel, across processes where there is a Redis.
+    /// A wake-up channel, across processes through this Redis.
     #[must_use]
-    pub fn new(redis: Option<ConnectionManager>) -> Self {
+    pub fn new(redis: ConnectionManager) -> Self {
         Self { version: watch::Sender::new(0), redis }
     }
 
@@ -38,17 +38,16 @@ impl Wake {
     /// Wakes everybody here at once and everybody elsewhere soon.
     pub fn all(&self) {
         self.here();
-        if let Some(mut redis) = self.redis.clone() {
-            tokio::spawn(async move {
-                // A wake-up that is lost is made good by NET; the health check reports a dead Redis.
-                let _ = tokio::time::timeout(Duration::from_millis(500), redis.publish(CHANNEL, "")).await;
-            });
-        }
+        let mut redis = self.redis.clone();
+        tokio::spawn(async move {
+            // A wake-up that is lost is made good by NET; the health check reports a dead Redis.
+            let _ = tokio::time::timeout(Duration::from_millis(500), redis.publish(CHANNEL, "")).await;
+        });
     }
 
-    /// False when a Redis is configured that does not answer.
+    /// Whether Redis answers.
     pub async fn redis_answers(&self) -> bool {
-        let Some(mut redis) = self.redis.clone() else { return true };
+        let mut redis = self.redis.clone();
         let ping = redis::cmd("PING");
         let ping = ping.query_async::<String>(&mut redis);
         matches!(tokio::time::timeout(Duration::from_millis(500), ping).await, Ok(Ok(_)))

@@ -5,6 +5,7 @@
 //! | [`database`] | a database of its own for each test |
 //! | [`process`] | a child process that ends with the test |
 //! | [`swarm`] | an orchestrator, a binhost and a Redis, with clients |
+//! | [`embedded`] | an orchestrator that runs its own Postgres and Redis |
 //! | [`drone`] | a scripted drone that speaks the real protocol |
 //! | [`gpkg`] | binary packages for scripted drones |
 //! | [`plans`] | plans and epochs |
@@ -23,6 +24,7 @@
 pub mod checker;
 pub mod database;
 pub mod drone;
+pub mod embedded;
 pub mod gpkg;
 pub mod machines;
 pub mod plans;

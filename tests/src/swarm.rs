@@ -143,7 +143,7 @@ impl Swarm {
         let mut command = Command::new(binary("build-orchestrator"));
         command.arg("--config").arg(self.path().join("orchestrator.toml"));
         self.orchestrator = Some(Process::start(&mut command, &self.path().join("orchestrator.log")));
-        answers(&format!("{}/readyz", self.url())).await;
+        answers(&format!("{}/readyz", self.url()), 20).await;
     }
 
     /// Starts the binhost and waits until it can serve.
@@ -151,7 +151,7 @@ impl Swarm {
         let mut command = Command::new(binary("build-binhost"));
         command.arg("serve").arg("--config").arg(self.path().join("binhost.toml"));
         self.binhost = Some(Process::start(&mut command, &self.path().join("binhost.log")));
-        answers(&format!("{}/readyz", self.binhost_url())).await;
+        answers(&format!("{}/readyz", self.binhost_url()), 20).await;
     }
 
     /// Starts Redis and waits for its socket.
@@ -227,9 +227,10 @@ fn output(arguments: &[&str], directory: &Path) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-async fn answers(url: &str) {
+/// Waits until `url` answers with success.
+pub(crate) async fn answers(url: &str, seconds: u64) {
     let client = reqwest::Client::new();
-    wait::until(20, &format!("{url} to answer"), async || {
+    wait::until(seconds, &format!("{url} to answer"), async || {
         let response = client.get(url).timeout(Duration::from_secs(2)).send().await.ok()?;
         response.status().is_success().then_some(())
     })

@@ -31,7 +31,7 @@ pub async fn ready(State(app): State<Shared>) -> Result<axum::Json<Ready>, ApiEr
         return Err(ApiError::new(Code::Unavailable, "the orchestrator is stopping"));
     }
     db::now(&app.db).await?;
-    let mut degraded = Vec::new();
+    let mut degraded = app.alarms.sentences();
     if !app.wake.redis_answers().await {
         degraded.push("Redis does not answer: drones are woken by looking every few seconds".to_owned());
     }

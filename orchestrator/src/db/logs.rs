@@ -50,11 +50,24 @@ pub async fn attempt_exists(db: impl PgExecutor<'_>, attempt: AttemptId) -> sqlx
 }
 
 /// Makes the partitions of today and the next days, drops those older than `retention_days`. Returns the dropped.
+///
+/// Both want the table for a moment, and whoever writes logs would queue behind them: they give up at once where
+/// somebody reads all of it, as `pg_dump` does, and are done in a later turn.
 pub async fn rotate(db: &PgPool, retention_days: u32) -> sqlx::Result<Vec<NaiveDate>> {
+    match rotate_now(db, retention_days).await {
+        // lock_not_available
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => Ok(Vec::new()),
+        outcome => outcome,
+    }
+}
+
+async fn rotate_now(db: &PgPool, retention_days: u32) -> sqlx::Result<Vec<NaiveDate>> {
+    let mut tx = db.begin().await?;
+    sqlx::query("SET LOCAL lock_timeout = '200ms'").execute(&mut *tx).await?;
     sqlx::query!(
         "SELECT log_partition((swarm_now() AT TIME ZONE 'UTC')::date + ahead) FROM generate_series(-1, 3) AS ahead"
     )
-    .fetch_all(db)
+    .fetch_all(&mut *tx)
     .await?;
     let old = sqlx::query_scalar!(
         r#"SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS "day!"
@@ -63,12 +76,13 @@ pub async fn rotate(db: &PgPool, retention_days: u32) -> sqlx::Result<Vec<NaiveD
              AND to_date(right(c.relname, 8), 'YYYYMMDD') < (swarm_now() AT TIME ZONE 'UTC')::date - $1::integer"#,
         i32::try_from(retention_days).unwrap_or(i32::MAX)
     )
-    .fetch_all(db)
+    .fetch_all(&mut *tx)
     .await?;
     for day in &old {
         // The name is made of a date that Postgres itself returned.
         let drop = format!("DROP TABLE log_chunks_{}", day.format("%Y%m%d"));
-        sqlx::query(sqlx::AssertSqlSafe(drop)).execute(db).await?;
+        sqlx::query(sqlx::AssertSqlSafe(drop)).execute(&mut *tx).await?;
     }
+    tx.commit().await?;
     Ok(old)
 }
