@@ -1,7 +1,7 @@
 # Build Swarm. Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does all of its
 # set-up on a fresh Debian 12 with git, build-essential, curl, a Rust toolchain, and root.
 
-.PHONY: demo test setup build lint sqlx sqlx-check fmt help
+.PHONY: demo test bench setup build lint sqlx sqlx-check fmt help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -15,6 +15,15 @@ demo: setup build   ## Build real packages on a drone and install them on a work
 test: setup lint build sqlx-check   ## Everything: lints, unit tests, end-to-end tests on real Portage.
 	tests/gentoo-box/selftest
 		tests/with-services $(CARGO) test --workspace --no-fail-fast -- --test-threads=4
+
+# Standard output is the report; what the preparations say goes to standard error.
+bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: hand-off, throughput, overhead.
+	@$(MAKE) --no-print-directory setup >&2
+	@$(CARGO) build --release --workspace
+	@tests/with-services --durable $(CARGO) bench --quiet --package swarm-tests --bench swarm -- $(ONLY)
+
+bench-%:
+	@$(MAKE) --no-print-directory bench ONLY=$*
 
 setup:   ## Install what the tests and the demo need; idempotent.
 	tests/setup-host

@@ -40,8 +40,8 @@ pub struct App {
     pub times: Times,
     /// How large things may be.
     pub limits: Limits,
-    /// Where the orchestrator reaches the binhost.
-    pub binhost_url: String,
+    /// The connections to the binhost; every call shows a ticket of its own.
+    binhost: BinhostClient,
     /// Where drones reach it.
     pub drone_binhost_url: String,
     /// What works less well.
@@ -102,7 +102,7 @@ impl App {
                 grace_seconds: times.grace_seconds,
                 stall_seconds: times.stall_seconds,
             },
-            binhost_url: config.binhost.url.clone(),
+            binhost: BinhostClient::new(&config.binhost.url, String::new()),
             drone_binhost_url: config.binhost.drone_url.clone().unwrap_or_else(|| config.binhost.url.clone()),
             limits: config.limits,
             alarms: Alarms::default(),
@@ -138,7 +138,7 @@ impl App {
     pub async fn binhost(&self) -> sqlx::Result<BinhostClient> {
         let expires = db::now(&self.db).await?.timestamp() + CONTROL_SECONDS;
         let ticket = self.signer.sign(&Ticket { scope: Scope::Control, expires });
-        Ok(BinhostClient::new(&self.binhost_url, ticket))
+        Ok(self.binhost.with_ticket(ticket))
     }
 
     /// A ticket for an attempt: its upload, and its run's staging view.

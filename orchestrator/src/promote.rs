@@ -30,11 +30,11 @@ pub async fn advance(app: &App) -> Result<(), RunError> {
 
 /// A run in *building* in which nothing is live or buildable is validated, or frozen when something is missing.
 async fn settle(app: &App, run: RunId) -> Result<(), RunError> {
-    if matches!(verdict(&runs::counts(&app.db, run).await?), Verdict::Wait) {
+    // Asked without the lock, which it only spares; what counts is counted under it.
+    if runs::has_work(&app.db, run).await? {
         return Ok(());
     }
     let mut tx = app.db.begin().await?;
-    // What was counted without the lock only spared it; count again under it.
     runs::lock(&mut tx, run).await?;
     let counts = runs::counts(&mut *tx, run).await?;
     let outcome = match verdict(&counts) {

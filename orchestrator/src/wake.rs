@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 /// How long anyone waits for a wake-up before looking anyway.
 pub const NET: Duration = Duration::from_secs(5);
@@ -20,13 +21,15 @@ const CHANNEL: &str = "swarm:wake";
 pub struct Wake {
     version: watch::Sender<u64>,
     redis: ConnectionManager,
+    /// What this process publishes: its own messages come back to it, and would wake everybody a second time.
+    name: String,
 }
 
 impl Wake {
     /// A wake-up channel, across processes through this Redis.
     #[must_use]
     pub fn new(redis: ConnectionManager) -> Self {
-        Self { version: watch::Sender::new(0), redis }
+        Self { version: watch::Sender::new(0), redis, name: Uuid::new_v4().to_string() }
     }
 
     /// A receiver that sees every later [`Wake::all`].
@@ -38,10 +41,10 @@ impl Wake {
     /// Wakes everybody here at once and everybody elsewhere soon.
     pub fn all(&self) {
         self.here();
-        let mut redis = self.redis.clone();
+        let (mut redis, name) = (self.redis.clone(), self.name.clone());
         tokio::spawn(async move {
             // A wake-up that is lost is made good by NET; the health check reports a dead Redis.
-            let _ = tokio::time::timeout(Duration::from_millis(500), redis.publish(CHANNEL, "")).await;
+            let _ = tokio::time::timeout(Duration::from_millis(500), redis.publish(CHANNEL, name)).await;
         });
     }
 
@@ -88,8 +91,10 @@ impl Wake {
         // What happened while nobody listened is looked at now.
         self.here();
         let mut messages = channel.on_message();
-        while messages.next().await.is_some() {
-            self.here();
+        while let Some(message) = messages.next().await {
+            if message.get_payload_bytes() != self.name.as_bytes() {
+                self.here();
+            }
         }
         Ok(())
     }

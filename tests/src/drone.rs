@@ -32,6 +32,7 @@ pub struct ScriptedDrone {
     pub token: String,
     epoch: Epoch,
     binhost_url: String,
+    rhythm: Duration,
     requests: AtomicI64,
     settled: AtomicI64,
     held: Mutex<Vec<AttemptId>>,
@@ -69,6 +70,7 @@ impl ScriptedDrone {
             token,
             epoch: epoch.clone(),
             binhost_url: opened.binhost_url,
+            rhythm: Duration::from_secs(opened.heartbeat_seconds.into()),
             requests: AtomicI64::new(0),
             settled: AtomicI64::new(0),
             held: Mutex::default(),
@@ -95,7 +97,7 @@ impl ScriptedDrone {
         self.beat_listing(held.iter().map(|claim| claim.attempt).collect()).await
     }
 
-    /// Beats for as long as the answer lives, listing what the drone holds.
+    /// Beats for as long as the answer lives, at the rhythm that the session asks for, listing what the drone holds.
     #[must_use]
     pub fn heart(self: &Arc<Self>) -> Heart {
         let drone = self.clone();
@@ -104,7 +106,7 @@ impl ScriptedDrone {
                 let held = drone.held.lock().unwrap().clone();
                 // The orchestrator may be away; the next beat tells.
                 let _ = drone.beat_listing(held).await;
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::time::sleep(drone.rhythm).await;
             }
         }))
     }

@@ -78,6 +78,11 @@ impl Http {
         Self { client, base: base.trim_end_matches('/').to_owned(), bearer }
     }
 
+    /// The same server, over the same connections, with another bearer token.
+    fn with_bearer(&self, bearer: String) -> Self {
+        Self { bearer: Some(bearer), ..self.clone() }
+    }
+
     fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.base));
         match &self.bearer {

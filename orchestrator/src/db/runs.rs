@@ -192,6 +192,16 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, run: Option<RunId>) -> sqlx::R
     Ok(runs)
 }
 
+/// True while a package of the run is being built or may yet be: asked at every turn, so it counts nothing.
+pub async fn has_work(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM packages WHERE run_id = $1 AND state IN ('needed', 'delegated')) AS "work!""#,
+        run.0
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// A run's packages by state, its attempts by outcome.
 pub async fn counts(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Counts> {
     sqlx::query_as!(

@@ -18,6 +18,12 @@ impl BinhostClient {
         Self(Http::new(base, Some(ticket)))
     }
 
+    /// A client of the same binhost, over the same connections, that shows another ticket.
+    #[must_use]
+    pub fn with_ticket(&self, ticket: String) -> Self {
+        Self(self.0.with_bearer(ticket))
+    }
+
     /// Uploads `size` bytes that have the digest `built`. Repeating it is harmless.
     pub async fn upload(&self, built: Digest, size: u64, body: impl Into<Body>) -> Result<(), ClientError> {
         let request = self.0.request(Method::PUT, &format!("/api/v1/uploads/{built}"));

@@ -22,10 +22,11 @@ pub(super) async fn spread(
 
 async fn received(tx: &mut PgConnection, package: PackageId) -> sqlx::Result<()> {
     sqlx::query!(
+        // Arrays rather than joins: a plan made before the tables have statistics would read all packages.
         "WITH dependents AS (
-             SELECT p.id FROM waits w JOIN packages p ON p.id = w.package_id
-             WHERE w.on_package_id = $1 ORDER BY p.id FOR UPDATE OF p)
-         UPDATE packages SET unmet = unmet - 1 FROM dependents WHERE packages.id = dependents.id",
+             SELECT id FROM packages WHERE id = ANY (ARRAY(SELECT package_id FROM waits WHERE on_package_id = $1))
+             ORDER BY id FOR UPDATE)
+         UPDATE packages SET unmet = unmet - 1 WHERE id = ANY (ARRAY(SELECT id FROM dependents))",
         package.0
     )
     .execute(tx)

@@ -1,0 +1,47 @@
+//! What the swarm costs, measured on the real daemons, the real Postgres and the real Redis of this machine, over
+//! loopback. `make bench` runs all of it; standard output is JSON, one object per line.
+//!
+//! | bench | what |
+//! |---|---|
+//! | [`hand_off`] | from "a package is ready" to "a waiting drone holds the claim" |
+//! | [`throughput`] | packages per second through HTTP, beside pgbench with the same SQL |
+//! | [`overhead`] | a swarm build beside plain `emerge --buildpkgonly`, in the same box |
+//!
+//! Each also says how much memory the daemons hold at its start and at its end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a bench fails")]
+
+mod hand_off;
+mod host;
+mod overhead;
+mod pgbench;
+mod plans;
+mod processes;
+mod report;
+mod statements;
+mod throughput;
+
+use std::process::ExitCode;
+
+const NAMES: [&str; 3] = ["hand-off", "throughput", "overhead"];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Cargo adds an option of its own.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        eprintln!("there is no bench {unknown}; there are {}", NAMES.join(", "));
+        return ExitCode::from(2);
+    }
+    report::line(&host::describe().await);
+    for name in NAMES {
+        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
+            match name {
+                "hand-off" => hand_off::run().await,
+                "throughput" => throughput::run().await,
+                _ => overhead::run().await,
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
