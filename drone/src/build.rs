@@ -28,6 +28,7 @@ use crate::vdb;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use swarm_protocol::Digest;
 use swarm_protocol::drone::{Claim, Start};
 use swarm_protocol::state::FailureClass;
 use tokio::time::Instant;
@@ -64,7 +65,7 @@ impl Build<'_> {
     pub async fn run(&self) -> Result<Artifact, Stop> {
         let claim = self.live.identity().claim.clone();
         self.live.enter(Stage::Preparing);
-        self.check_epoch(&claim).await?;
+        check_epoch(&self.shop.epochs, claim.epoch).await?;
         self.live.enter(Stage::Collecting);
         let (link, cache) = (&self.shop.link, &self.shop.cache);
         closure::collect(link, self.live, cache, &self.dir.closure(), self.log).await?;
@@ -72,29 +73,32 @@ impl Build<'_> {
             client.start(identity.claim.attempt, &Start { fence: identity.fence() }).await
         });
         started.await?;
-        let work = Work { build: self, claim: &claim, deadline: deadline(&claim) };
+        let work = Work { build: self, claim: &claim, deadline: deadline(claim.limit_seconds) };
         work.fetch().await?;
         work.install().await?;
         work.check().await?;
         let artifact = work.compile().await?;
         // A repository that was synced while we compiled may have given some of its new files.
-        self.check_epoch(&claim).await?;
+        check_epoch(&self.shop.epochs, claim.epoch).await?;
         Ok(artifact)
-    }
-
-    async fn check_epoch(&self, claim: &Claim) -> Result<(), Stop> {
-        let epoch = self.shop.epochs.current().await?.digest();
-        if epoch == claim.epoch {
-            return Ok(());
-        }
-        let reason = format!("the drone's epoch is {epoch}, the claim's is {}", claim.epoch);
-        Err(Failure::new(FailureClass::Epoch, reason).into())
     }
 }
 
-fn deadline(claim: &Claim) -> Instant {
+/// Fails when the drone's epoch is not, or no longer, the one that was asked for.
+pub async fn check_epoch(epochs: &Epochs, asked: Digest) -> Result<(), Stop> {
+    let epoch = epochs.current().await?.digest();
+    if epoch == asked {
+        return Ok(());
+    }
+    let reason = format!("the drone's epoch is {epoch}, asked for is {asked}");
+    Err(Failure::new(FailureClass::Epoch, reason).into())
+}
+
+/// When work that may take `limit_seconds` is killed.
+#[must_use]
+pub fn deadline(limit_seconds: u64) -> Instant {
     // A limit beyond a century is none.
-    Instant::now() + Duration::from_secs(claim.limit_seconds.min(100 * 365 * 86400))
+    Instant::now() + Duration::from_secs(limit_seconds.min(100 * 365 * 86400))
 }
 
 /// The steps inside the root.

@@ -3,6 +3,7 @@
 //! ```text
 //! heartbeat   every few seconds, never blocked by a build
 //! claims      long-poll, build, repeat
+//! resolutions long-poll, ask Portage, repeat; on trusted drones
 //! signals     the first SIGTERM or SIGINT drains, the second stops now
 //! ```
 
@@ -13,6 +14,7 @@ use crate::epoch::Epochs;
 use crate::link::{Link, within};
 use crate::live::Cancelled;
 use crate::preflight::{self, Verdict};
+use crate::resolver::{self, ask};
 use crate::root::{Launcher, dir};
 use crate::{claims, heartbeat, secret, session};
 use anyhow::{Context, bail};
@@ -68,7 +70,9 @@ fn state_dir(config: &Config) -> anyhow::Result<File> {
     let lock = File::create(path.join("lock"))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive)
         .with_context(|| format!("another build-drone runs in {}", path.display()))?;
-    dir::clear(&path.join("attempts")).context("cannot clear what a former process left")?;
+    for dir in [path.join("attempts"), ask::directories(config)] {
+        dir::clear(&dir).context("cannot clear what a former process left")?;
+    }
     let distfiles = distfiles(config);
     fs::create_dir_all(&distfiles)?;
     fs::set_permissions(distfiles, Permissions::from_mode(0o755))?;
@@ -91,20 +95,61 @@ async fn fit(config: &Config, launcher: &Launcher) -> anyhow::Result<()> {
     Ok(())
 }
 
-type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
+/// The loops that hold work. A stop waits for them; the heartbeat goes on meanwhile.
+const WORKING: [&str; 2] = ["claims", "resolutions"];
+
+type Ended = Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>;
+
+/// The loops, by name.
+struct Loops {
+    tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+    working: Vec<&'static str>,
+}
+
+impl Loops {
+    fn spawn(shop: &Arc<Workshop>) -> Self {
+        let mut tasks = JoinSet::new();
+        let here = shop.clone();
+        tasks.spawn(async move { ("heartbeat", heartbeat::run(&here.link).await) });
+        let here = shop.clone();
+        tasks.spawn(async move { ("claims", claims::run(&here).await) });
+        let here = shop.clone();
+        tasks.spawn(async move {
+            resolver::run(&here).await;
+            ("resolutions", Ok(()))
+        });
+        Self { tasks, working: WORKING.into() }
+    }
+
+    /// Waits for the next loop to end.
+    async fn next(&mut self) -> Option<Ended> {
+        let ended = self.tasks.join_next().await;
+        if let Some(Ok((name, _))) = &ended {
+            self.working.retain(|working| working != name);
+        }
+        ended
+    }
+
+    /// Waits for the loops that hold work.
+    async fn work_ends(&mut self) -> anyhow::Result<()> {
+        while !self.working.is_empty() {
+            match self.next().await {
+                Some(Ok((name, Ok(())))) if WORKING.contains(&name) => {}
+                Some(Ok((name, Err(error)))) if WORKING.contains(&name) => {
+                    return named(Some(Ok((name, Err(error)))));
+                }
+                None => break,
+                ended => tracing::error!(error = ?named(ended).err(), "a loop ended early"),
+            }
+        }
+        Ok(())
+    }
+}
 
 async fn supervise(shop: &Arc<Workshop>, signals: &mut Signals) -> anyhow::Result<()> {
-    let mut tasks: Tasks = JoinSet::new();
-    {
-        let shop = shop.clone();
-        tasks.spawn(async move { ("heartbeat", heartbeat::run(&shop.link).await) });
-    }
-    {
-        let shop = shop.clone();
-        tasks.spawn(async move { ("claims", claims::run(&shop).await) });
-    }
+    let mut loops = Loops::spawn(shop);
     let first = tokio::select! {
-        ended = tasks.join_next() => Some(ended),
+        ended = loops.next() => Some(ended),
         () = signals.next() => None,
     };
     shop.link.draining.cancel();
@@ -113,40 +158,29 @@ async fn supervise(shop: &Arc<Workshop>, signals: &mut Signals) -> anyhow::Resul
         Some(ended) => {
             cancel_all(&shop.link);
             // Whatever is left of the builds hands its packages back.
-            let _ = tokio::time::timeout(END_LIMIT, claims_end(&mut tasks)).await;
+            let _ = tokio::time::timeout(END_LIMIT, loops.work_ends()).await;
             named(ended)
         }
-        None => drain(&shop.link, &mut tasks, signals).await,
+        None => drain(&shop.link, &mut loops, signals).await,
     }
 }
 
 /// Lets the current build finish, within the configured patience.
-async fn drain(link: &Link, tasks: &mut Tasks, signals: &mut Signals) -> anyhow::Result<()> {
+async fn drain(link: &Link, loops: &mut Loops, signals: &mut Signals) -> anyhow::Result<()> {
     let patience = Duration::from_secs(link.config.shutdown_patience_seconds);
     tracing::info!(patience.seconds = patience.as_secs(), builds = link.desk().held().len(), "draining");
     tokio::select! {
-        result = claims_end(tasks) => return result,
+        result = loops.work_ends() => return result,
         () = signals.next() => bail!(StoppedNow),
         () = tokio::time::sleep(patience) => {}
     }
     tracing::warn!("patience is over; the current build is handed back");
     cancel_all(link);
     tokio::select! {
-        result = claims_end(tasks) => result,
+        result = loops.work_ends() => result,
         () = signals.next() => bail!(StoppedNow),
         () = tokio::time::sleep(END_LIMIT) => bail!("the build did not end in time"),
     }
-}
-
-/// Waits for the claim loop; the heartbeat goes on meanwhile.
-async fn claims_end(tasks: &mut Tasks) -> anyhow::Result<()> {
-    while let Some(ended) = tasks.join_next().await {
-        if matches!(ended, Ok(("claims", _))) {
-            return named(Some(ended));
-        }
-        tracing::error!(error = ?named(Some(ended)).err(), "a loop ended early");
-    }
-    Ok(())
 }
 
 fn cancel_all(link: &Link) {
@@ -155,9 +189,7 @@ fn cancel_all(link: &Link) {
     }
 }
 
-fn named(
-    ended: Option<Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>>,
-) -> anyhow::Result<()> {
+fn named(ended: Option<Ended>) -> anyhow::Result<()> {
     match ended {
         None => Ok(()),
         Some(Ok((name, result))) => result.with_context(|| format!("the {name} loop ended")),

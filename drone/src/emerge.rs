@@ -22,6 +22,9 @@ pub const PACKAGE_DIR: &str = "/var/cache/swarm/packages";
 /// Where the drone's source archives are bound in the root; writable for the fetch only.
 pub const DIST_DIR: &str = "/var/cache/swarm/distfiles";
 
+/// Where the `Packages` file that the resolver offers to Portage lies in the root.
+pub const INDEX_DIR: &str = "/var/cache/swarm/index";
+
 /// One call of emerge in the life of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -125,6 +128,27 @@ fn features(step: Step) -> String {
         Step::Build => &["binpkg-multi-instance", "pkgdir-index-trusted"],
     };
     FEATURES.iter().chain(own).copied().collect::<Vec<_>>().join(" ")
+}
+
+/// The environment in which the resolver loads Portage: the only binaries are those of [`INDEX_DIR`].
+#[must_use]
+pub fn resolver_environment() -> BTreeMap<String, String> {
+    let features = [FEATURES, &["-buildpkg", "binpkg-multi-instance"]].concat().join(" ");
+    let mut environment = base_environment();
+    environment.extend(
+        [
+            ("FEATURES", features.as_str()),
+            // Not a directory of the base root's, which may hold binaries.
+            ("PKGDIR", PACKAGE_DIR),
+            // It stands for make.conf's; binrepos.conf comes besides, and is covered.
+            ("PORTAGE_BINHOST", &format!("file://{INDEX_DIR}")),
+            ("PORTAGE_TMPDIR", "/var/tmp"),
+            // Portage iterates over sets of strings: with another seed it may choose otherwise.
+            ("PYTHONHASHSEED", "0"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    environment
 }
 
 fn environment(step: Step, jobs: u16) -> BTreeMap<String, String> {

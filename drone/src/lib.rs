@@ -12,6 +12,7 @@
 //! | [`link`], [`session`], [`heartbeat`], [`report`] | the way to the orchestrator, its retries and its fences |
 //! | [`desk`], [`live`] | the attempts held, and what revokes, regains, cancels them |
 //! | [`claims`], [`attempt`] | from a claim to its end |
+//! | [`resolver`] | resolving runs: what Portage says is to be built |
 //! | [`build`], [`deliver`], [`stage`], [`stop`] | the stages of an attempt |
 //! | [`root`] | clean roots: overlay, namespaces, processes |
 //! | [`emerge`], [`index`], [`pretend`], [`vdb`], [`artifact`] | Portage: commands, files, lists. Pure |
@@ -43,6 +44,7 @@ pub mod machine;
 pub mod preflight;
 pub mod pretend;
 pub mod report;
+pub mod resolver;
 pub mod root;
 pub mod secret;
 pub mod session;

@@ -4,10 +4,11 @@ use anyhow::Context;
 use build_drone::config::Config;
 use build_drone::epoch::Epochs;
 use build_drone::preflight::{self, Verdict};
+use build_drone::resolver::{by_hand, table};
 use build_drone::root::{Launcher, dir, enter};
 use build_drone::{daemon, enrol};
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -54,6 +55,20 @@ enum Command {
     Preflight {
         #[command(flatten)]
         config: ConfigFile,
+    },
+    /// Ask the base root's Portage what a world needs, and print the plan. Exit status 1 when Portage refuses.
+    Resolve {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The world: an atom or a set a line, as in /var/lib/portage/world.
+        #[arg(long, value_name = "FILE")]
+        world: PathBuf,
+        /// The `Packages` file of the binaries that may be kept; none where absent.
+        #[arg(long, value_name = "FILE")]
+        index: Option<PathBuf>,
+        /// As JSON: `{"plan": …, "findings": […]}`.
+        #[arg(long)]
+        json: bool,
     },
     #[command(name = "__enter", hide = true)]
     Enter {
@@ -110,11 +125,14 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Epoch { config, json } => runtime()?.block_on(print_epoch(config.load()?, json)),
+        Command::Resolve { config, world, index, json } => {
+            runtime()?.block_on(print_plan(config.load()?, &world, index.as_deref(), json))
+        }
         Command::Preflight { config } => runtime()?.block_on(print_preflight(&config.load()?)),
     }
 }
 
-fn entered(spec: &std::path::Path) -> ExitCode {
+fn entered(spec: &Path) -> ExitCode {
     let Err(error) = enter::enter(spec);
     eprintln!("build-drone: cannot enter the root: {error:#}");
     ExitCode::from(enter::CANNOT_ENTER)
@@ -162,6 +180,29 @@ async fn print_preflight(config: &Config) -> anyhow::Result<ExitCode> {
     }
     let fit = checks.iter().all(|check| check.verdict != Verdict::Missing);
     Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn print_plan(
+    mut config: Config,
+    world: &Path,
+    index: Option<&Path>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let world = by_hand::world(world)?;
+    let _scratch = scratch(&mut config)?;
+    let (plan, findings) = by_hand::resolve(&config, &Launcher::this_program(), &world, index).await?;
+    if json {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&serde_json::json!({"plan": plan, "findings": findings}))?
+        );
+    } else if let Some(plan) = &plan {
+        print!("{}", table::plan(plan));
+    }
+    if !json {
+        eprint!("{}", table::findings(&findings));
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A state directory of our own below the real one, so that a running drone is not disturbed.

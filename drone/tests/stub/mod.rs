@@ -55,9 +55,18 @@ struct Shared {
 impl Stub {
     /// A stub that answers by `script`.
     pub(crate) async fn start(script: impl FnMut(&Asked) -> Answer + Send + 'static) -> Self {
+        Self::start_at(|_| script).await
+    }
+
+    /// A stub whose script knows the stub's base URL.
+    pub(crate) async fn start_at<S>(script: impl FnOnce(String) -> S) -> Self
+    where
+        S: FnMut(&Asked) -> Answer + Send + 'static,
+    {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::default();
+        let script = script(url.clone());
         let shared = Shared { asked: Arc::clone(&asked), script: Arc::new(Mutex::new(Box::new(script))) };
         let router = Router::new().fallback(answer).with_state(shared);
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -1,0 +1,171 @@
+//! One question to the base root's Portage: what does this world need, given these binaries?
+
+use super::root::{self, PROGRAM_DIR};
+use crate::config::Config;
+use crate::emerge;
+use crate::failure::Failure;
+use crate::root::process::{Watch, bind_mounts};
+use crate::root::{AttemptDir, Command, End, Launcher};
+use crate::stop::Stop;
+use serde::Deserialize;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use swarm_protocol::gentoo::WorldAtom;
+use swarm_protocol::plan::Plan;
+use swarm_protocol::resolution::Finding;
+use swarm_protocol::state::FailureClass;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What Portage says to a question.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// What to build and to keep.
+    Plan(Plan),
+    /// Why there is no plan; never empty.
+    Refused(Vec<Finding>),
+}
+
+/// A question. The index lies in its root already: [`root::index_file`].
+pub struct Question<'a> {
+    /// The base root and what is bound into it.
+    pub config: &'a Config,
+    /// Enters the root.
+    pub launcher: &'a Launcher,
+    /// The question's own root.
+    pub dir: &'a AttemptDir,
+    /// What shall be installable.
+    pub world: &'a [WorldAtom],
+    /// When it is killed.
+    pub deadline: Instant,
+    /// Kills it.
+    pub cancel: &'a CancellationToken,
+}
+
+/// The directories of questions; cleared when the drone starts.
+#[must_use]
+pub fn directories(config: &Config) -> PathBuf {
+    config.state_dir.join("resolutions")
+}
+
+/// How much of the output is kept for a failure's reason, in bytes.
+const TAIL: usize = 2000;
+
+impl Question<'_> {
+    /// Asks.
+    pub async fn ask(&self) -> Result<Answer, Stop> {
+        root::prepare(self.dir, self.world)?;
+        let mut tail = VecDeque::new();
+        let watch = Watch {
+            output: &mut |bytes| {
+                tail.extend(bytes);
+                tail.drain(..tail.len().saturating_sub(TAIL));
+            },
+            started: &mut |_| {},
+            deadline: self.deadline,
+            cancel: self.cancel,
+        };
+        let (config, mounts) = (self.config, bind_mounts(self.config));
+        let end = self.launcher.run(config, self.dir, "resolve", mounts, &command(), watch).await?;
+        let said = String::from_utf8_lossy(tail.make_contiguous()).into_owned();
+        match end {
+            End::Cancelled => Err(Stop::Cancelled),
+            End::Timeout => {
+                Err(failed(FailureClass::Resources, "resolving took longer than allowed".to_owned()))
+            }
+            End::Signal(9) => {
+                Err(failed(FailureClass::Resources, "resolving was killed; out of memory?".to_owned()))
+            }
+            End::Exit(0) => self.read().await,
+            end => {
+                Err(failed(FailureClass::Infrastructure, format!("the resolver ended with {end:?}: {said}")))
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Answer, Stop> {
+        let text = tokio::fs::read(root::in_upper(self.dir, &root::answer())).await;
+        let text = text.map_err(|error| {
+            failed(FailureClass::Infrastructure, format!("the resolver left no answer: {error}"))
+        })?;
+        answer(&text).map_err(|reason| failed(FailureClass::Infrastructure, reason))
+    }
+}
+
+fn failed(class: FailureClass, reason: String) -> Stop {
+    Failure::new(class, reason).into()
+}
+
+fn command() -> Command {
+    let program = format!("{PROGRAM_DIR}/resolve.py");
+    Command {
+        // No bytecode: the root is thrown away.
+        argv: ["python3", "-B", &program, &root::request(), &root::answer()].map(str::to_owned).into(),
+        environment: emerge::resolver_environment(),
+        network: false,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Error { error: String },
+    Answer { plan: Option<Plan>, findings: Vec<Finding> },
+}
+
+/// Reads what the program wrote.
+fn answer(text: &[u8]) -> Result<Answer, String> {
+    match serde_json::from_slice(text) {
+        Ok(Written::Answer { plan: Some(plan), findings }) if findings.is_empty() => Ok(Answer::Plan(plan)),
+        Ok(Written::Answer { plan: None, findings }) if !findings.is_empty() => Ok(Answer::Refused(findings)),
+        Ok(Written::Answer { .. }) => {
+            Err("the resolver gave neither a plan nor findings, or both".to_owned())
+        }
+        Ok(Written::Error { error }) => Err(format!("Portage could not be asked: {}", error.trim_end())),
+        Err(error) => Err(format!("the resolver's answer cannot be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swarm_protocol::id::BuildId;
+    use swarm_protocol::plan::Edge;
+    use swarm_protocol::state::EdgeKind;
+
+    #[test]
+    fn a_plan() {
+        let text = br#"{"findings": [], "plan": {
+            "packages": [{"cpv": "a/b-1", "slot": "0/1", "repository": "box", "use": ["x"]},
+                         {"cpv": "a/c-1", "slot": "0", "repository": "box", "use": [], "keep": 3}],
+            "edges": [[0, 1, ["buildtime", "runtime_post"]]]}}"#;
+        let Answer::Plan(plan) = answer(text).unwrap() else { panic!() };
+        assert_eq!((plan.packages[0].keep, plan.packages[1].keep), (None, Some(BuildId(3))));
+        assert_eq!(plan.edges, [Edge(0, 1, vec![EdgeKind::Buildtime, EdgeKind::RuntimePost])]);
+    }
+
+    #[test]
+    fn findings_are_a_refusal() {
+        let text = br#"{"plan": null, "findings": [{"kind": "masked", "atom": "a/b", "wanted_by": ["@world"], "detail": "x"}]}"#;
+        assert!(
+            matches!(answer(text), Ok(Answer::Refused(findings)) if findings[0].atom.as_deref() == Some("a/b"))
+        );
+    }
+
+    #[test]
+    fn whatever_else_is_no_plan() {
+        for (text, says) in [
+            (r#"{"error": "Traceback: KeyError\n"}"#, "KeyError"),
+            (r#"{"plan": null, "findings": []}"#, "neither"),
+            (
+                r#"{"plan": {"packages": [], "edges": []}, "findings": [{"kind": "other", "detail": ""}]}"#,
+                "both",
+            ),
+            (r#"{"plan": {"packages": [{"cpv": "b"}], "edges": []}, "findings": []}"#, "cannot be read"),
+            ("", "cannot be read"),
+        ] {
+            let reason = answer(text.as_bytes()).unwrap_err();
+            assert!(reason.contains(says), "{reason}");
+        }
+    }
+}
