@@ -3,11 +3,10 @@
 """What Portage refuses, as findings: kind, atom, who wanted it, and Portage's own words.
 
 A finding is looked up in the depgraph's records, which `depgraph.display_problems` prints from; only its `detail` is
-text of Portage's. Several of them leave the depgraph's verdict a success: a world atom that nothing satisfies, and an
-update that was skipped.
+text of Portage's. A world atom that nothing satisfies leaves the depgraph's verdict a success, and is a refusal here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from _emerge.Package import Package
@@ -41,12 +40,18 @@ def of_depgraph(depgraph: Any, success: bool) -> list[Finding]:
         *_blockers(depgraph),
         *_cycle(depgraph),
     ]
-    if not found:
-        # While there are conflicts, what they held back says nothing.
-        found = list(_skipped_updates(depgraph))
     if not found and not success:
         said = printed(depgraph.display_problems)
         found = [finding("other", "@world", [], said or "Portage resolves nothing and does not say why")]
+    return _ordered(found)
+
+
+def remarks(depgraph: Any) -> list[Finding]:
+    """What a person should know about a plan that stands."""
+    return _ordered(_skipped_updates(depgraph))
+
+
+def _ordered(found: Iterable[Finding]) -> list[Finding]:
     # One refusal may stand in two of Portage's records.
     unique = {(one["kind"], one["atom"], *one["wanted_by"]): one for one in found}
     return [unique[key] for key in sorted(unique)]
@@ -111,7 +116,7 @@ def _cycle(depgraph: Any) -> Iterator[Finding]:
 
 
 def _skipped_updates(depgraph: Any) -> Iterator[Finding]:
-    """A newer version that something holds back. The gate refuses a generation for it, so a run need not begin.
+    """A newer version that something holds back: the plan has the older one, as Portage would on a workstation.
 
     A binary that is not taken is none: its ebuild may be gone.
     """

@@ -15,6 +15,7 @@ def build_graph() -> list[str]:
     `--binpkg-respect-use=y`    … not with another USE
     `--binpkg-changed-deps=y`   … nor with dependencies that the ebuild no longer has
     `--newuse --changed-slot=y` likewise for IUSE, slot and sub-slot
+    `--use-ebuild-visibility=y` … nor of a version that the trees no longer have, or mask: the epoch could not build it
     `--with-bdeps=n`            what a kept binary was built with is not needed any more
     `--autounmask=n`            Portage reports what it would change, and changes nothing
     """
@@ -29,6 +30,7 @@ def build_graph() -> list[str]:
         "--getbinpkg",
         "--binpkg-respect-use=y",
         "--binpkg-changed-deps=y",
+        "--use-ebuild-visibility=y",
         "--with-bdeps=n",
         "--autounmask=n",
         "--verbose-slot-rebuilds=n",

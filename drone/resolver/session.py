@@ -49,8 +49,9 @@ def answer(world: list[str], index: str) -> dict[str, Any]:
         spinner=None,
     )
     refused = findings.of_depgraph(depgraph, success)
-    plan = None if refused else graph.plan(depgraph)
-    return {"plan": plan, "findings": refused}
+    if refused:
+        return {"plan": None, "findings": refused}
+    return {"plan": graph.plan(depgraph), "findings": findings.remarks(depgraph)}
 
 
 def _offer_binaries(config: Any, index: str) -> None:

@@ -202,7 +202,7 @@ async fn print_plan(
     if !json {
         eprint!("{}", table::findings(&findings));
     }
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if plan.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A state directory of our own below the real one, so that a running drone is not disturbed.

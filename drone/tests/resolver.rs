@@ -106,6 +106,14 @@ async fn what_portage_accepts_is_kept() {
     assert_eq!(bumped.packages[2].slot.as_str(), "0/2");
     here.remove("libfoo", "2");
 
+    // A version that the tree has dropped is not of this epoch, however new it is.
+    here.ebuild("tool", "0", "");
+    here.remove("tool", "1");
+    let dropped = here.plan(&["test/tool"], Some(&index)).await;
+    assert!(shown(&dropped).contains(&"test/tool-0 build".to_owned()), "{:?}", shown(&dropped));
+    here.remove("tool", "0");
+    here.ebuild("tool", "1", "");
+
     here.ebuild("unrelated", "1", "BDEPEND=\"test/tool\"\nRDEPEND=\"test/libfoo\"");
     here.bind("/etc/portage/package.use", "test/consumer y\n");
     let changed = here.plan(&WORLD, Some(&index)).await;
@@ -203,8 +211,11 @@ async fn what_contradicts_itself() {
     let conflict = here.finding(&["test/old", "test/new"], FindingKind::SlotConflict).await;
     assert_eq!(conflict.atom.as_deref(), Some("test/lib:0"));
     assert_eq!(conflict.wanted_by, ["test/new-1", "test/old-1"]);
-    // Portage's verdict is a success, but the gate would refuse the generation.
-    let skipped = here.finding(&["test/old", "test/lib"], FindingKind::SlotConflict).await;
+    // The older version will do; a person is told.
+    let (plan, remarks) = here.resolve(&["test/old", "test/lib"], None).await.unwrap();
+    assert!(shown(&plan.unwrap()).contains(&"test/lib-1 build".to_owned()));
+    let [skipped] = &remarks[..] else { panic!("{remarks:#?}") };
+    assert_eq!(skipped.kind, FindingKind::SlotConflict);
     assert!(skipped.detail.starts_with("the update to test/lib-2 is skipped"), "{}", skipped.detail);
     here.ebuild("left", "1", "RDEPEND=\"!!test/right\"");
     here.ebuild("right", "1", "");

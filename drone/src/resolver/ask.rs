@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 /// What Portage says to a question.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// What to build and to keep.
-    Plan(Plan),
+    /// What to build and to keep, and what Portage remarks about it.
+    Plan(Plan, Vec<Finding>),
     /// Why there is no plan; never empty.
     Refused(Vec<Finding>),
 }
@@ -116,10 +116,10 @@ enum Written {
 /// Reads what the program wrote.
 fn answer(text: &[u8]) -> Result<Answer, String> {
     match serde_json::from_slice(text) {
-        Ok(Written::Answer { plan: Some(plan), findings }) if findings.is_empty() => Ok(Answer::Plan(plan)),
+        Ok(Written::Answer { plan: Some(plan), findings }) => Ok(Answer::Plan(plan, findings)),
         Ok(Written::Answer { plan: None, findings }) if !findings.is_empty() => Ok(Answer::Refused(findings)),
-        Ok(Written::Answer { .. }) => {
-            Err("the resolver gave neither a plan nor findings, or both".to_owned())
+        Ok(Written::Answer { plan: None, .. }) => {
+            Err("the resolver gave neither a plan nor findings".to_owned())
         }
         Ok(Written::Error { error }) => Err(format!("Portage could not be asked: {}", error.trim_end())),
         Err(error) => Err(format!("the resolver's answer cannot be read: {error}")),
@@ -139,7 +139,7 @@ mod tests {
             "packages": [{"cpv": "a/b-1", "slot": "0/1", "repository": "box", "use": ["x"]},
                          {"cpv": "a/c-1", "slot": "0", "repository": "box", "use": [], "keep": 3}],
             "edges": [[0, 1, ["buildtime", "runtime_post"]]]}}"#;
-        let Answer::Plan(plan) = answer(text).unwrap() else { panic!() };
+        let Answer::Plan(plan, _) = answer(text).unwrap() else { panic!() };
         assert_eq!((plan.packages[0].keep, plan.packages[1].keep), (None, Some(BuildId(3))));
         assert_eq!(plan.edges, [Edge(0, 1, vec![EdgeKind::Buildtime, EdgeKind::RuntimePost])]);
     }
@@ -157,10 +157,6 @@ mod tests {
         for (text, says) in [
             (r#"{"error": "Traceback: KeyError\n"}"#, "KeyError"),
             (r#"{"plan": null, "findings": []}"#, "neither"),
-            (
-                r#"{"plan": {"packages": [], "edges": []}, "findings": [{"kind": "other", "detail": ""}]}"#,
-                "both",
-            ),
             (r#"{"plan": {"packages": [{"cpv": "b"}], "edges": []}, "findings": []}"#, "cannot be read"),
             ("", "cannot be read"),
         ] {

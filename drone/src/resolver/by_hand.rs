@@ -30,7 +30,7 @@ fn atoms(text: &str) -> Result<Vec<WorldAtom>, (usize, swarm_protocol::gentoo::I
     lines.map(|(place, line)| line.parse().map_err(|error| (place + 1, error))).collect()
 }
 
-/// A plan, or the findings because of which there is none.
+/// A plan with remarks about it, or the findings because of which there is none.
 pub async fn resolve(
     config: &Config,
     launcher: &Launcher,
@@ -49,7 +49,7 @@ pub async fn resolve(
     let question =
         Question { config, launcher, dir: &dir, world, deadline: deadline(LIMIT), cancel: &cancel };
     match question.ask().await {
-        Ok(Answer::Plan(plan)) => Ok((Some(plan), Vec::new())),
+        Ok(Answer::Plan(plan, remarks)) => Ok((Some(plan), remarks)),
         Ok(Answer::Refused(findings)) => Ok((None, findings)),
         Err(Stop::Failed(failure)) => bail!("{} ({})", failure.reason, failure.class),
         Err(other) => bail!("{other:?}"),

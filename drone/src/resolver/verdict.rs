@@ -24,15 +24,16 @@ impl Verdict {
     #[must_use]
     pub fn of(result: Result<Answer, Stop>, fence: Fence) -> Self {
         match result {
-            Ok(Answer::Plan(plan)) => {
+            Ok(Answer::Plan(plan, findings)) => {
                 let keep = plan.packages.iter().filter(|package| package.keep.is_some()).count();
                 tracing::info!(
                     build = plan.packages.len() - keep,
                     keep,
                     edges = plan.edges.len(),
+                    remarks = findings.len(),
                     "resolved"
                 );
-                Self::Resolved(Resolved { fence, plan })
+                Self::Resolved(Resolved { fence, plan, findings: kept(findings) })
             }
             Ok(Answer::Refused(findings)) => {
                 let reason = refusal(&findings);
@@ -50,11 +51,14 @@ impl Verdict {
 
     fn none(fence: Fence, class: FailureClass, reason: &str, findings: Vec<Finding>) -> Self {
         tracing::warn!(failure.class = %class, reason, findings = findings.len(), "the run is not resolved");
-        let findings = findings.into_iter().take(KEPT.0);
-        let findings =
-            findings.map(|finding| Finding { detail: clipped(&finding.detail, KEPT.2), ..finding }).collect();
+        let findings = kept(findings);
         Self::Unresolved(Unresolved { fence, class, reason: clipped(reason, KEPT.1), findings })
     }
+}
+
+fn kept(findings: Vec<Finding>) -> Vec<Finding> {
+    let findings = findings.into_iter().take(KEPT.0);
+    findings.map(|finding| Finding { detail: clipped(&finding.detail, KEPT.2), ..finding }).collect()
 }
 
 fn refusal(findings: &[Finding]) -> String {
