@@ -34,8 +34,16 @@ swarm-prefix_flags() {
 # @FUNCTION: swarm-prefix_econf
 # @USAGE: [arguments of configure]
 # @DESCRIPTION:
-# econf with every directory moved into the prefix.
+# econf with every directory moved into the prefix. Like econf, it gives the last two only to a
+# configure that knows them.
 swarm-prefix_econf() {
+	local documents=()
+	if [[ $("${ECONF_SOURCE:-.}/configure" --help) == *--docdir* ]]; then
+		documents=(
+			--docdir="${SWARM_PREFIX}/share/doc/${PF}"
+			--htmldir="${SWARM_PREFIX}/share/doc/${PF}/html"
+		)
+	fi
 	swarm-prefix_flags
 	econf \
 		--prefix="${SWARM_PREFIX}" \
@@ -43,16 +51,17 @@ swarm-prefix_econf() {
 		--datadir="${SWARM_PREFIX}/share" \
 		--mandir="${SWARM_PREFIX}/share/man" \
 		--infodir="${SWARM_PREFIX}/share/info" \
-		--docdir="${SWARM_PREFIX}/share/doc/${PF}" \
 		--sysconfdir="${SWARM_PREFIX}/etc" \
+		"${documents[@]}" \
 		"$@"
 }
 
 # @FUNCTION: swarm-prefix_install
+# @USAGE: [arguments of make instead of install]
 # @DESCRIPTION:
 # make install, without libtool's archives.
 swarm-prefix_install() {
-	emake DESTDIR="${D}" install
+	emake DESTDIR="${D}" "${@:-install}"
 	find "${ED}" -name '*.la' -delete || die
 }
 
