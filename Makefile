@@ -9,12 +9,12 @@ CARGO ?= cargo
 help:   ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
-demo: setup build   ## Build real packages on a drone and install them on a workstation.
-	tests/with-services tests/demo
+demo: setup build   ## Build a world set on two drones and install them on a workstation.
+	tests/demo
 
 test: setup lint build sqlx-check   ## Everything: lints, unit tests, end-to-end tests on real Portage.
 	tests/gentoo-box/selftest
-		tests/with-services $(CARGO) test --workspace --no-fail-fast -- --test-threads=4
+	tests/with-services $(CARGO) test --workspace --no-fail-fast -- --test-threads=4
 
 # Standard output is the report; what the preparations say goes to standard error.
 bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: hand-off, throughput, overhead.

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use swarm_protocol::epoch::Epoch;
-use swarm_protocol::plan::Plan;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -109,9 +108,27 @@ pub struct DroneMachine {
     pub log: PathBuf,
 }
 
+/// What a drone's machine has of the host.
+#[derive(Clone, Copy, Default)]
+pub struct Place<'a> {
+    /// The directory by which the test holds `swarm-test/slow`.
+    pub gate: Option<&'a Path>,
+    /// The ebuild repository, where it is not the box's own.
+    pub repository: Option<&'a Path>,
+    /// A shell script that prepares the machine before the drone starts there.
+    pub prepare: Option<&'a str>,
+    /// The base root, where it is not the box's own.
+    pub base_root: Option<&'a str>,
+}
+
 impl DroneMachine {
-    /// A machine with an enrolled drone that runs. `gate` is the directory by which the test holds `swarm-test/slow`.
+    /// A machine with an enrolled drone that runs.
     pub async fn start(swarm: &Swarm, name: &str, gate: &Path) -> Self {
+        Self::start_at(swarm, name, Place { gate: Some(gate), ..Place::default() }).await
+    }
+
+    /// The same on a machine of one's own making.
+    pub async fn start_at(swarm: &Swarm, name: &str, place: Place<'_>) -> Self {
         let files = swarm.path().join(name);
         fs::create_dir(&files).unwrap();
         fs::write(files.join("join-token"), swarm.join_token().await).unwrap();
@@ -120,7 +137,7 @@ impl DroneMachine {
 name = "{name}"
 orchestrator_url = "{}"
 token_file = "/etc/build-swarm/token"
-base_root = "/var/lib/swarm-base"
+base_root = "{}"
 machine_id_file = "/etc/machine-id"
 shutdown_patience_seconds = 30
 
@@ -131,21 +148,28 @@ target = "/var/db/repos/swarm-box"
 [[bind]]
 source = "/var/cache/swarm-mirror"
 target = "/var/cache/swarm-mirror"
-
-[[bind]]
-source = "/var/cache/swarm-gate"
-target = "/var/cache/swarm-gate"
 "#,
-            swarm.url()
+            swarm.url(),
+            place.base_root.unwrap_or("/var/lib/swarm-base")
         );
-        fs::write(files.join("drone.toml"), config).unwrap();
+        let mut config = config;
         let programs = binary("build-drone");
-        let binds = [
+        let mut binds = vec![
             format!("{}:/etc/build-swarm", files.display()),
-            format!("{}:/var/cache/swarm-gate:ro", gate.display()),
             format!("{}:/opt/build-swarm:ro", programs.parent().unwrap().display()),
         ];
+        if let Some(gate) = place.gate {
+            config.push_str(
+                "[[bind]]\nsource = \"/var/cache/swarm-gate\"\ntarget = \"/var/cache/swarm-gate\"\n",
+            );
+            binds.push(format!("{}:/var/cache/swarm-gate:ro", gate.display()));
+        }
+        binds.extend(place.repository.map(bound_repository));
+        fs::write(files.join("drone.toml"), config).unwrap();
         let machine = Machine::up(name, "base", &binds);
+        if let Some(script) = place.prepare {
+            let _ = machine.ok(&["sh", "-ec", script]);
+        }
         let enrol = ["/opt/build-swarm/build-drone", "enrol", "--config", "/etc/build-swarm/drone.toml"];
         let _ = machine.ok(&[&enrol[..], &["--join-token-file", "/etc/build-swarm/join-token"]].concat());
         let log = swarm.path().join(format!("{name}.log"));
@@ -176,10 +200,26 @@ target = "/var/cache/swarm-gate"
     }
 }
 
-/// A workstation that installs from the swarm's binhost and has no compiler.
+fn bound_repository(repository: &Path) -> String {
+    format!("{}:/var/db/repos/swarm-box:ro", repository.display())
+}
+
+/// A copy of the ebuild repository, for a test that changes it.
 #[must_use]
-pub fn workstation(swarm: &Swarm, world: &str) -> Machine {
-    let machine = Machine::up("workstation", "workstation", &[]);
+pub fn repository(swarm: &Swarm) -> PathBuf {
+    let copy = swarm.path().join("repository");
+    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("gentoo-box/repo");
+    let copied = Command::new("cp").arg("-r").args([&original, &copy]).status().unwrap();
+    assert!(copied.success());
+    copy
+}
+
+/// A workstation that installs from the swarm's binhost and has no compiler; `repository` is its ebuild repository, where
+/// it is not the box's own.
+#[must_use]
+pub fn workstation(swarm: &Swarm, world: &str, repository: Option<&Path>) -> Machine {
+    let binds: Vec<_> = repository.map(bound_repository).into_iter().collect();
+    let machine = Machine::up("workstation", "workstation", &binds);
     let root = machine.root();
     // Portage keys its index cache by host and path: the binhost's path names the target, the port is no part of it.
     let repos = format!(
@@ -192,8 +232,5 @@ pub fn workstation(swarm: &Swarm, world: &str) -> Machine {
     machine
 }
 
-/// A plan of the demonstration's packages.
-#[must_use]
-pub fn demo_plan() -> Plan {
-    serde_json::from_str(include_str!("../gentoo-box/plan.json")).unwrap()
-}
+/// The demonstration's world set, as a world file.
+pub const WORLD: &str = include_str!("../gentoo-box/world");

@@ -166,6 +166,13 @@ impl Swarm {
         .await;
     }
 
+    /// Empties Redis, as somebody might by hand.
+    pub async fn flush_redis(&self) {
+        let url = format!("redis+unix://{}", self.path().join("redis.sock").display());
+        let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
+    }
+
     /// A join token for one drone.
     pub async fn join_token(&self) -> String {
         let new = NewJoinToken { trusted: true, ttl_seconds: 600 };

@@ -17,7 +17,7 @@ const NOBODY: u32 = 65534;
 /// Puts something into the database that must not be lost.
 async fn mark(swarm: &Embedded) -> AdminClient {
     let admin = swarm.admin();
-    admin.create_target(&NewTarget { name: target() }).await.unwrap();
+    admin.create_target(&NewTarget { name: target(), world: vec![] }).await.unwrap();
     admin
 }
 

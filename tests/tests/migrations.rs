@@ -209,7 +209,7 @@ async fn an_illegal_move_is_refused_by_postgres_itself() {
     let error = sqlx::query("UPDATE runs SET state = 'promoting'").execute(&pool).await.unwrap_err();
     assert!(error.to_string().contains("run 1 cannot move from resolving to promoting"), "{error}");
     let second = sqlx::query("INSERT INTO runs (target_id, epoch_id) VALUES (1, 1)").execute(&pool).await;
-    assert!(second.unwrap_err().to_string().contains("runs_one_open"));
+    assert!(second.unwrap_err().to_string().contains("runs_one_resolving"));
 }
 
 #[tokio::test]
