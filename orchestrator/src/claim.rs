@@ -2,6 +2,7 @@
 
 use crate::api::error::ApiError;
 use crate::app::App;
+use crate::claim_lock;
 use crate::db;
 use crate::db::claims::{Claimed, Grant};
 use crate::scheduler::Decision;
@@ -44,7 +45,8 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
                 }
                 continue;
             }
-            Decision::Claim(_) => ("others were faster".to_owned(), None),
+            // Or a lock was left behind: it is not worth a whole poll interval.
+            Decision::Claim(_) => ("others were faster".to_owned(), Some(claim_lock::TTL)),
             // Nothing is held ahead yet, so there is nothing to steal.
             Decision::Steal(_) => ("a package that another drone holds".to_owned(), None),
             Decision::Wait { reason, recheck_at } => {

@@ -10,7 +10,8 @@ use swarm_protocol::id::PackageId;
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_millis(50);
-const TTL_MILLISECONDS: u64 = 2_000;
+/// How long a lock lives whose release was lost; longer than a claim takes, shorter than anybody notices.
+pub const TTL: Duration = Duration::from_millis(50);
 
 /// Takes and releases claim locks.
 #[derive(Clone)]
@@ -41,7 +42,7 @@ impl ClaimLocks {
         let mut pipe = redis::pipe();
         let options = SetOptions::default()
             .conditional_set(ExistenceCheck::NX)
-            .with_expiration(SetExpiry::PX(TTL_MILLISECONDS));
+            .with_expiration(SetExpiry::PX(u64::try_from(TTL.as_millis()).unwrap_or(u64::MAX)));
         for package in packages {
             pipe.set_options(key(*package), &token, options.clone());
         }

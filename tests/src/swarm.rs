@@ -168,9 +168,13 @@ impl Swarm {
 
     /// Empties Redis, as somebody might by hand.
     pub async fn flush_redis(&self) {
+        let _: () = redis::cmd("FLUSHALL").query_async(&mut self.redis_connection().await).await.unwrap();
+    }
+
+    /// A connection to the swarm's Redis.
+    pub async fn redis_connection(&self) -> redis::aio::MultiplexedConnection {
         let url = format!("redis+unix://{}", self.path().join("redis.sock").display());
-        let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
-        let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
+        redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
 
     /// A join token for one drone.

@@ -133,3 +133,17 @@ async fn a_draining_drone_gets_nothing_until_it_resumes() {
     swarm.admin.order_drone("one", DroneOrder::Resume).await.unwrap();
     assert!(drone.claim(5).await.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_lock_that_was_left_behind_delays_by_no_more_than_itself() {
+    let swarm = Swarm::start().await;
+    let run = swarm.run(plans::epoch(), plans::flat(1)).await;
+    let package = swarm.admin.packages(run).await.unwrap()[0].id;
+    let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
+    let mut redis = swarm.redis_connection().await;
+    let key = format!("swarm:claim:{package}");
+    let lock = redis::cmd("SET").arg(&[key.as_str(), "somebody", "PX", "1500"]).to_owned();
+    let _: () = lock.query_async(&mut redis).await.unwrap();
+    let claim = drone.claim(4).await.expect("well before the next poll, which comes after five seconds");
+    assert_eq!(claim.package, package);
+}
