@@ -7,6 +7,7 @@ pub mod error;
 pub mod extract;
 pub mod health;
 pub mod runs;
+pub mod status;
 
 use crate::app::App;
 use axum::Extension;
@@ -62,18 +63,22 @@ fn admin_routes(limit: usize) -> Router<Shared> {
         .route("/targets", get(admin::targets).post(admin::create_target))
         .route("/targets/{target}/world", put(admin::set_world))
         .route("/targets/{target}/runs", post(runs::start))
-        .route("/targets/{target}/generations", get(admin::generations))
+        .route("/targets/{target}/generations", get(admin::generations).post(admin::republish))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::show))
         .route("/runs/{run}/cancel", post(runs::cancel))
         .route("/runs/{run}/packages", get(runs::packages))
+        .route("/packages/{package}", get(runs::package))
         .route("/packages/{package}/attempts", get(runs::attempts))
         .route("/packages/{package}/release", post(runs::release))
+        .route("/packages/{package}/retry", post(runs::retry))
         .route("/attempts/{attempt}/log", get(runs::log))
         .route("/drones", get(admin::drones))
         .route("/drones/{name}", patch(admin::order_drone))
+        .route("/drones/{name}/distrust", post(admin::distrust))
         .route("/join-tokens", post(admin::create_join_token))
         .route("/tokens", post(admin::create_token))
         .route("/events", get(admin::events))
+        .route("/status", get(status::status))
         .layer(Extension(BodyLimit(limit)))
 }

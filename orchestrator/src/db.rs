@@ -10,15 +10,18 @@ pub mod packages;
 pub mod plan;
 pub mod pulse;
 pub mod receive;
+pub mod republish;
 pub mod resolutions;
 pub mod rules;
 pub mod runs;
 pub mod sessions;
 pub mod snapshot;
+pub mod status;
 pub mod succession;
 pub mod targets;
 pub mod tokens;
 pub mod transition;
+pub mod withdraw;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};

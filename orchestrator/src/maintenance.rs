@@ -16,6 +16,7 @@ use crate::db;
 use crate::promote;
 use leader::Office;
 pub use orphans::end as end_orphans;
+pub use silence::return_unstarted;
 use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{error, info};

@@ -2,9 +2,11 @@
 //! safe to repeat: the maintenance loop calls [`advance`] until the run is over.
 
 use crate::app::App;
+use crate::db;
 use crate::db::generations::{self, Becoming};
 use crate::db::runs::{self, RunError};
 use crate::machine::run::Transition;
+use crate::republish;
 use sqlx::{Postgres, Transaction};
 use swarm_protocol::Code;
 use swarm_protocol::admin::Counts;
@@ -16,6 +18,7 @@ use tracing::{info, warn};
 
 /// Takes every open run as far as it can go now.
 pub async fn advance(app: &App) -> Result<(), RunError> {
+    republish::advance(app).await?;
     for run in runs::in_state(&app.db, RunState::Building).await? {
         settle(app, run).await?;
     }
@@ -36,6 +39,10 @@ async fn settle(app: &App, run: RunId) -> Result<(), RunError> {
     }
     let mut tx = app.db.begin().await?;
     runs::lock(&mut tx, run).await?;
+    if db::republish::holds_up(&mut tx, run).await? {
+        // What the run will replace is being switched just now.
+        return Ok(());
+    }
     let counts = runs::counts(&mut *tx, run).await?;
     let outcome = match verdict(&counts) {
         Verdict::Wait => Ok(()),
@@ -114,6 +121,13 @@ async fn switch(app: &App, run: RunId) -> Result<(), RunError> {
     }
 }
 
+/// Whether the binhost would say the same tomorrow.
+#[must_use]
+pub fn is_refusal(error: &ClientError) -> bool {
+    let refusals = [Code::NotCurrent, Code::Conflict, Code::NotFound, Code::InvalidValue, Code::PathUsed];
+    error.code().is_some_and(|code| refusals.contains(&code))
+}
+
 /// A refusal fails the run; anything else is tried again at the next turn.
 async fn refused_or_later(
     app: &App,
@@ -121,8 +135,7 @@ async fn refused_or_later(
     becoming: &Becoming,
     error: &ClientError,
 ) -> Result<(), RunError> {
-    let refusals = [Code::NotCurrent, Code::Conflict, Code::NotFound, Code::InvalidValue, Code::PathUsed];
-    if !error.code().is_some_and(|code| refusals.contains(&code)) {
+    if !is_refusal(error) {
         warn!(%run, %error, "the binhost cannot be asked at the moment");
         return Ok(());
     }

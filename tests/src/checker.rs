@@ -85,7 +85,7 @@ fn replay(history: &mut History, event: &Event) {
             is_live();
             history.live = None;
         }
-        "package.released" | "package.blocked" | "package.unblocked" => {
+        "package.released" | "package.retried" | "package.blocked" | "package.unblocked" => {
             assert_eq!(history.live, None, "{event:?}");
         }
         "package.kept" => {

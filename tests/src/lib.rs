@@ -10,6 +10,7 @@
 //! | [`gpkg`] | binary packages for scripted drones |
 //! | [`plans`] | plans and epochs |
 //! | [`machines`] | machines in which real Portage runs: boxes |
+//! | [`cli`] | the real `swarm` |
 //! | [`checker`] | what must be true of every event log |
 //! | [`port`] | TCP ports of a test's own |
 //! | [`wait`] | waiting for a condition, with a bound |
@@ -22,6 +23,7 @@
 )]
 
 pub mod checker;
+pub mod cli;
 pub mod database;
 pub mod drone;
 pub mod embedded;

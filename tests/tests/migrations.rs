@@ -154,6 +154,7 @@ fn transitions() -> Vec<package::Transition> {
         T::Regain { session: SessionId(1) },
         T::Cancel,
         T::Release,
+        T::Retry,
     ]
 }
 
@@ -181,14 +182,14 @@ fn cells() -> Vec<package::Cell> {
             }
             for failures in [vec![], vec![past]] {
                 let attempt = *attempt;
-                cells.push(package::Cell {
+                cells.extend([false, true].map(|pausing| package::Cell {
                     run_builds: true,
                     state,
                     unmet: 0,
-                    pausing: false,
+                    pausing,
                     attempt,
-                    failures,
-                });
+                    failures: failures.clone(),
+                }));
             }
         }
     }

@@ -285,8 +285,7 @@ async fn a_plan_against_a_former_generation_is_made_again() {
 async fn an_untrusted_drone_resolves_nothing() {
     let (swarm, drone) = with_drone("one").await;
     swarm.unresolved_run().await;
-    let distrust = swarm_protocol::admin::DroneOrder::Distrust;
-    swarm.admin.order_drone("one", distrust).await.unwrap();
+    sqlx::query("UPDATE drones SET trusted = false").execute(&swarm.database.pool).await.unwrap();
     let request = ResolveRequest { session: drone.session, epoch: plans::epoch(), wait_seconds: 0 };
     let refused = drone.client.resolve(&request).await.unwrap_err();
     assert_eq!(refused.code(), Some(Code::Forbidden));

@@ -1,11 +1,9 @@
 //! The command line: options that every command takes, and the commands. A noun's own arguments are with its file.
 
-use crate::commands::{drone, event, package, run, target, token};
+use crate::commands::{drone, event, generation, log, package, quarantine, run, status, target, token};
 use crate::connection::{self, Options};
 use crate::exit::Exit;
 use clap::{Parser, Subcommand};
-use swarm_protocol::gentoo::TargetName;
-use swarm_protocol::id::{AttemptId, PackageId};
 
 /// See and steer Build Swarm.
 #[derive(Parser, Debug)]
@@ -27,8 +25,8 @@ fn help() -> String {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// The open runs and the drones, at a glance.
-    Status,
+    /// All at a glance: health, targets, open runs with what holds them up, drones with what they do.
+    Status(status::Arguments),
     /// Targets: kinds of machines to build for.
     #[command(subcommand)]
     Target(target::Command),
@@ -36,32 +34,24 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Run(run::Command),
     /// List the packages of a run, by rank.
-    Packages(package::Arguments),
-    /// List the attempts at a package, with what its last failure said.
-    Attempts {
-        /// The package's id, as `swarm packages` shows it.
-        package: PackageId,
-    },
+    Packages(package::Listed),
+    /// Show a package: where it stands and why, what it waits for, what waits for it, and its attempts.
+    Package(package::Shown),
+    /// End the pause of packages that wait after a failure: they may be claimed at once.
+    Retry(package::Named),
+    /// Packages that failed for reasons of their own.
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// Print the log of an attempt, as the build wrote it.
-    Log {
-        /// The attempt's id, as `swarm attempts` shows it.
-        attempt: AttemptId,
-    },
-    /// Let a quarantined package be tried again.
-    Release {
-        /// The package's id.
-        package: PackageId,
-    },
+    Log(log::Arguments),
     /// List the drones.
     Drones,
     /// Give a drone an order.
     #[command(subcommand)]
     Drone(drone::Command),
-    /// List the generations of a target, newest first.
-    Generations {
-        /// The target.
-        target: TargetName,
-    },
+    /// Generations: what a target's clients see, and have seen.
+    #[command(subcommand)]
+    Generations(generation::Command),
     /// Make a token by which one new drone joins, and print it.
     JoinToken(token::JoinArguments),
     /// Tokens of people and scripts.
@@ -98,24 +88,42 @@ mod tests {
     fn every_command_of_the_manual_parses() {
         for line in [
             "swarm status",
+            "swarm status amd64-v3",
             "swarm target list",
+            "swarm target show amd64-v3",
             "swarm target create amd64-v3",
+            "swarm target push amd64-v3",
+            "swarm target push amd64-v3 --root /mnt",
+            "swarm target push amd64-v3 --world world --world -",
+            "swarm run start amd64-v3",
             "swarm run start amd64-v3 --epoch -",
             "swarm run start amd64-v3 --epoch epoch.json --plan - --wait",
             "swarm run list",
+            "swarm run list --target amd64-v3 --open",
             "swarm run watch 7",
             "swarm run cancel 7",
             "swarm packages 7 --state quarantined",
-            "swarm attempts 12",
+            "swarm packages 7 --drone ant",
+            "swarm package 12",
+            "swarm package app-misc/jq-1.7 --run 7",
+            "swarm retry app-misc/jq 12",
+            "swarm quarantine list --run 7",
+            "swarm quarantine release app-misc/jq 12",
+            "swarm quarantine release --all",
             "swarm log 31",
-            "swarm release 12",
+            "swarm log app-misc/jq --follow",
             "swarm drones",
             "swarm drone drain ant",
+            "swarm drone ground ant --for 30m",
+            "swarm drone ground ant",
             "swarm drone distrust ant.example.org",
-            "swarm generations amd64-v3",
+            "swarm generations list amd64-v3",
+            "swarm generations rollback amd64-v3",
+            "swarm generations rollback amd64-v3 --to 7 --force",
             "swarm join-token --trusted --ttl-seconds 60",
             "swarm token create --role viewer --label cron",
             "swarm events --since 812:4 --all",
+            "swarm events --since now --follow",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -125,10 +133,16 @@ mod tests {
     fn what_is_wrong_is_refused_before_anything_is_asked() {
         for line in [
             "swarm run show seven",
-            "swarm run start amd64-v3",
+            "swarm run start amd64-v3 --plan plan.json",
             "swarm target create A/B",
+            "swarm target push amd64-v3 --root /mnt --world world",
             "swarm packages 7 --state sleeping",
+            "swarm quarantine release",
+            "swarm quarantine release 12 --all",
+            "swarm retry",
             "swarm drone drain ../tokens",
+            "swarm drone ground ant --for ever",
+            "swarm generations rollback amd64-v3 --to 0",
             "swarm join-token --ttl-seconds 0",
             "swarm join-token --ttl-seconds 604801",
             "swarm token create --role drone --label ant",

@@ -30,6 +30,11 @@ impl Failure {
         Self::new(Exit::Usage, Code::InvalidValue, detail)
     }
 
+    /// There is no such thing.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(Exit::NotFound, Code::NotFound, detail)
+    }
+
     /// There is no usable token.
     pub(crate) fn no_token(detail: impl Into<String>) -> Self {
         Self::new(Exit::NotAllowed, Code::Unauthenticated, detail)
@@ -43,6 +48,11 @@ impl Failure {
     /// This machine, or a program that does not keep to the protocol, is at fault.
     pub(crate) fn internal(detail: impl Into<String>) -> Self {
         Self::new(Exit::Failed, Code::Internal, detail)
+    }
+
+    /// True when what was asked about is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Problem { problem, .. } if problem.code == Code::NotFound)
     }
 
     /// True when the same call may succeed later.

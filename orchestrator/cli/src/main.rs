@@ -1,6 +1,7 @@
 //! `swarm`: what people and scripts type to see and steer Build Swarm.
 //!
-//! One call of the orchestrator's API per command, as a table for people or, with `--json`, as the API's own JSON.
+//! Few calls of the orchestrator's API per command, shown as tables for people or, with `--json`, as the API's own
+//! JSON.
 //!
 //! | module | what |
 //! |---|---|
@@ -8,6 +9,9 @@
 //! | [`connection`] | where the orchestrator is, and the token |
 //! | [`commands`] | one file per noun: its arguments, its calls, its tables |
 //! | [`table`] | plain tables and the words in them |
+//! | [`names`] | packages by name, and "did you mean" |
+//! | [`world`], [`input`] | files that the command line names |
+//! | [`patience`] | calls that a restart of the orchestrator must not end |
 //! | [`output`] | standard output, for people or as JSON |
 //! | [`failure`], [`exit`] | what went wrong, and the exit code that says so |
 
@@ -16,8 +20,12 @@ mod commands;
 mod connection;
 mod exit;
 mod failure;
+mod input;
+mod names;
 mod output;
+mod patience;
 mod table;
+mod world;
 
 use arguments::Arguments;
 use clap::Parser;

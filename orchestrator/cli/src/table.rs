@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use std::fmt::Display;
 use swarm_protocol::Digest;
 use swarm_protocol::admin::Counts;
 
@@ -67,6 +68,12 @@ pub(crate) fn fields(rows: &[(&str, String)]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Each text on a line of its own, below what comes before.
+pub(crate) fn indented<T: Display>(texts: impl IntoIterator<Item = T>, by: usize) -> String {
+    let lines = texts.into_iter().map(|text| format!("\n{:by$}{text}", ""));
+    lines.collect::<Vec<_>>().concat()
+}
+
 /// What stands for nothing.
 pub(crate) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
@@ -80,6 +87,11 @@ pub(crate) fn moment(at: DateTime<Utc>) -> String {
 /// The time from one moment to another, once both are known.
 pub(crate) fn between(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> String {
     or_dash(from.zip(to).map(|(from, to)| span(u64::try_from((to - from).num_seconds()).unwrap_or(0))))
+}
+
+/// How long ago something was, at `now` by the same clock.
+pub(crate) fn age(now: DateTime<Utc>, at: DateTime<Utc>) -> String {
+    between(Some(at), Some(now))
 }
 
 /// A duration in its two largest units.
@@ -111,7 +123,7 @@ pub(crate) fn short(digest: &Digest) -> String {
 pub(crate) fn success_rate(counts: &Counts) -> String {
     let judged = counts.succeeded + counts.failed;
     if judged == 0 {
-        return "n/a".to_owned();
+        return "—".to_owned();
     }
     let permille = counts.succeeded * 1000 / judged;
     format!("{}.{} %", permille / 10, permille % 10)
@@ -149,7 +161,7 @@ mod tests {
     #[test]
     fn a_rate_needs_attempts() {
         let rate = |succeeded, failed| success_rate(&Counts { succeeded, failed, ..Counts::default() });
-        assert_eq!([rate(0, 0), rate(0, 2), rate(2, 1), rate(7, 0)], ["n/a", "0.0 %", "66.6 %", "100.0 %"]);
+        assert_eq!([rate(0, 0), rate(0, 2), rate(2, 1), rate(7, 0)], ["—", "0.0 %", "66.6 %", "100.0 %"]);
     }
 
     #[test]

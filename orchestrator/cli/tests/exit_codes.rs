@@ -60,7 +60,7 @@ fn problem(status: u16, code: &str, detail: &str) -> (u16, String) {
 fn run(state: &str, received: u32) -> (u16, String) {
     let counts = format!(
         r#"{{"total":2,"needed":0,"ready":0,"delegated":0,"received":{received},"blocked":0,"quarantined":0,
-            "attempted":2,"succeeded":1,"failed":0}}"#
+            "kept":0,"attempted":2,"succeeded":1,"failed":0}}"#
     );
     let text = format!(
         r#"{{"id":7,"target":"demo","state":"{state}","epoch":"{}","generation":null,"reason":null,
@@ -127,45 +127,69 @@ fn an_answer_that_is_not_the_orchestrators() {
     }
 }
 
+fn page(first: u32, count: u32, cursor: &str, more: bool) -> (u16, String) {
+    let event = |id| {
+        format!(
+            r#"{{"id":{id},"at":"2025-11-21T08:00:00Z","kind":"run.started","run":7,"target":"demo","package":null,
+                "cpv":null,"attempt":null,"drone":null,"drone_name":null,"data":{{}}}}"#
+        )
+    };
+    let events = (first..first + count).map(event).collect::<Vec<_>>().join(",");
+    (200, format!(r#"{{"events":[{events}],"cursor":"{cursor}","more":{more}}}"#))
+}
+
 #[test]
 fn watching_ends_with_the_run() {
     for (state, exit) in [("promoted", 0), ("frozen", 3), ("failed", 4), ("cancelled", 4), ("superseded", 4)]
     {
-        let (stdout, _) = ends(&swarm(&server(vec![run(state, 1)]), "run watch 7").output().unwrap(), exit);
+        let url = server(vec![page(1, 0, "1:0", false), run(state, 1)]);
+        let (stdout, _) = ends(&swarm(&url, "run watch 7").output().unwrap(), exit);
         assert!(stdout.contains(&format!("Run 7 of demo is {state}")), "{stdout}");
     }
 }
 
 #[test]
 fn watching_shows_changes_and_survives_a_restart() {
-    let restart = problem(503, "unavailable", "starting");
-    let answers =
-        vec![run("building", 1), restart, run("building", 1), run("building", 2), run("promoted", 2)];
+    let news = |id| page(id, 1, &format!("1:{id}"), false);
+    let answers = vec![
+        page(1, 0, "1:0", false),
+        run("building", 1),
+        problem(503, "unavailable", "starting"),
+        news(1),
+        run("building", 1),
+        news(2),
+        problem(503, "unavailable", "starting"),
+        run("building", 2),
+        news(3),
+        run("promoted", 2),
+    ];
     let (stdout, stderr) = ends(&swarm(&server(answers), "run watch 7 --json").output().unwrap(), 0);
     let lines: Vec<serde_json::Value> =
         stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let states: Vec<_> = lines.iter().map(|run| run["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["building", "building", "promoted"]);
-    assert_eq!(stderr, "swarm: the orchestrator does not answer; trying on\n");
+    let away = "swarm: the orchestrator does not answer; trying on\nswarm: the orchestrator answers again\n";
+    assert_eq!(stderr, away.repeat(2));
 }
 
 #[test]
 fn all_events_are_one_document() {
-    let page = |first: u32, count: u32, cursor: &str| {
-        let event = |id| {
-            format!(
-                r#"{{"id":{id},"at":"2025-11-21T08:00:00Z","kind":"run.started","run":7,"package":null,
-                    "attempt":null,"drone":null,"data":{{}}}}"#
-            )
-        };
-        let events = (first..first + count).map(event).collect::<Vec<_>>().join(",");
-        (200, format!(r#"{{"events":[{events}],"cursor":"{cursor}"}}"#))
-    };
-    // The last page would go on for ever: it is shorter than the others, so nobody asks for it twice.
-    let url = server(vec![page(1, 3, "1:3"), page(4, 3, "1:6"), page(7, 1, "1:7")]);
+    let url = server(vec![page(1, 3, "1:3", true), page(4, 3, "1:6", true), page(7, 1, "1:7", false)]);
     let (stdout, _) = ends(&swarm(&url, "events --all --json").output().unwrap(), 0);
     let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((answer["events"].as_array().unwrap().len(), &answer["cursor"]), (7, &"1:7".into()));
+}
+
+#[test]
+fn a_world_file_that_is_none_is_refused_before_anything_is_asked() {
+    let root = tempfile::tempdir().unwrap();
+    let push = format!("target push demo --root {}", root.path().display());
+    let (_, stderr) = ends(&swarm(NOBODY, &push).output().unwrap(), 2);
+    assert!(stderr.contains("var/lib/portage/world: No such file"), "{stderr}");
+    std::fs::create_dir_all(root.path().join("var/lib/portage")).unwrap();
+    std::fs::write(root.path().join("var/lib/portage/world"), "app-misc/jq\njq-1.7\n").unwrap();
+    let (_, stderr) = ends(&swarm(NOBODY, &push).output().unwrap(), 2);
+    assert!(stderr.contains("world:2: \"jq-1.7\" is no atom"), "{stderr}");
 }
 
 #[test]
@@ -189,5 +213,5 @@ fn the_token_file_is_read_and_its_token_shown() {
     let mut command = swarm(&server(vec![(200, "[]".to_owned())]), "target list");
     let output = command.env_remove("SWARM_TOKEN").env("SWARM_TOKEN_FILE", file).output().unwrap();
     let (stdout, _) = ends(&output, 0);
-    assert_eq!(stdout, "There is no target yet; `swarm target create NAME` makes one.\n");
+    assert_eq!(stdout, "There is no target yet; `swarm target push NAME` makes one.\n");
 }

@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::epoch::Epoch;
-use crate::gentoo::{Cpv, Slot, TargetName, WorldAtom};
+use crate::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag, WorldAtom};
 use crate::id::{AttemptId, BuildId, DroneId, EventId, GenerationNumber, PackageId, RunId};
 use crate::plan::Plan;
 use crate::resolution::Finding;
@@ -75,12 +75,24 @@ pub struct Run {
     /// What Portage refused, or remarked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// Who resolves it at the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<Resolver>,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
     /// Its packages by state.
     pub counts: Counts,
+}
+
+/// A drone that resolves a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolver {
+    /// Its name.
+    pub drone: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
 }
 
 /// Packages by state, and attempts by outcome.
@@ -127,12 +139,55 @@ pub struct Package {
     pub rank: f64,
     /// Attempts so far.
     pub attempts: i32,
+    /// The drone that holds it.
+    #[serde(default)]
+    pub drone: Option<String>,
     /// When it may be tried again.
     pub not_before: Option<DateTime<Utc>>,
     /// Why it is quarantined or blocked.
     pub reason: Option<String>,
     /// Its artifact.
     pub artifact: Option<Artifact>,
+}
+
+/// `GET /api/v1/packages/{package}`: a package with its surroundings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PackageDetail {
+    /// The package.
+    #[serde(flatten)]
+    pub package: Package,
+    /// Its run.
+    pub run: RunId,
+    /// Where its run stands.
+    pub run_state: RunState,
+    /// Its run's target.
+    pub target: TargetName,
+    /// The repository of its ebuild.
+    pub repository: RepoName,
+    /// The enabled flags.
+    #[serde(rename = "use")]
+    pub use_flags: Vec<UseFlag>,
+    /// How long a build is expected to take, in seconds.
+    pub estimate_seconds: f64,
+    /// What must be received before it can build.
+    pub waits_for: Vec<Neighbour>,
+    /// What cannot build before it is received.
+    pub awaited_by: Vec<Neighbour>,
+    /// Its attempts, oldest first.
+    pub tries: Vec<Attempt>,
+    /// When this was so, by Postgres's clock.
+    pub now: DateTime<Utc>,
+}
+
+/// A package that another one waits for, or that waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Its id.
+    pub id: PackageId,
+    /// What it is.
+    pub cpv: Cpv,
+    /// Where it stands.
+    pub state: PackageState,
 }
 
 /// A received artifact.
@@ -188,16 +243,45 @@ pub struct Drone {
     pub name: String,
     /// Where it stands.
     pub state: DroneState,
+    /// Until when it is grounded; until a person resumes it where absent.
+    pub grounded_until: Option<DateTime<Utc>>,
     /// Whether its plans and verdicts are believed.
     pub trusted: bool,
+    /// When its process began.
+    pub session_since: Option<DateTime<Utc>>,
     /// When it was last heard.
     pub seen_at: Option<DateTime<Utc>>,
+    /// Its free memory in bytes, when it was last heard.
+    pub memory_free_bytes: Option<i64>,
+    /// The free bytes where it builds, when it was last heard.
+    pub disk_free_bytes: Option<i64>,
     /// It finishes what it has and stops.
     pub stopping: bool,
-    /// Live attempts.
-    pub live: i64,
+    /// Its live attempts, oldest first.
+    pub work: Vec<Work>,
     /// Failures in a row.
     pub consecutive_failures: i32,
+}
+
+/// A live attempt, as its drone's work.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Work {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The run.
+    pub run: RunId,
+    /// The package.
+    pub package: PackageId,
+    /// What it is.
+    pub cpv: Cpv,
+    /// How far it is.
+    pub phase: AttemptPhase,
+    /// When it was claimed.
+    pub claimed_at: DateTime<Utc>,
+    /// When it began to build.
+    pub started_at: Option<DateTime<Utc>>,
+    /// How long the build is expected to take, in seconds.
+    pub estimate_seconds: f64,
 }
 
 /// `PATCH /api/v1/drones/{name}`.
@@ -208,10 +292,40 @@ pub enum DroneOrder {
     Drain,
     /// Take work again.
     Resume,
+    /// Get nothing new, and give back what it has not started.
+    Ground {
+        /// For how long; until it is resumed where absent.
+        #[serde(default)]
+        seconds: Option<u32>,
+    },
     /// Believe its plans.
     Trust,
-    /// Believe its plans no longer.
-    Distrust,
+}
+
+/// The answer to `POST /api/v1/drones/{name}/distrust`: believe a drone no longer, and withdraw what it made (law 11).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Distrusted {
+    /// The drone: not trusted, and draining.
+    pub drone: Drone,
+    /// How many artifacts are withdrawn now: those that it made, and those that were built with them installed.
+    pub withdrawn: i64,
+    /// The runs that had received some of them. They are cancelled; what a next run may keep of them, it keeps.
+    pub cancelled: Vec<RunId>,
+    /// What clients can still install of them, until a next run is promoted.
+    pub published: Vec<Withdrawn>,
+}
+
+/// A withdrawn artifact that clients can install.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// The target.
+    pub target: TargetName,
+    /// Its current generation, or the one that is about to be.
+    pub generation: GenerationNumber,
+    /// What it is.
+    pub cpv: Cpv,
+    /// Its BUILD_ID.
+    pub build_id: BuildId,
 }
 
 /// A generation.
@@ -222,11 +336,28 @@ pub struct Generation {
     /// Where it stands.
     pub state: GenerationState,
     /// The run that made it.
-    pub run: RunId,
+    pub run: Option<RunId>,
+    /// The generation whose set it publishes again, where no run made it.
+    pub republishes: Option<GenerationNumber>,
     /// How many packages it has.
     pub packages: i64,
     /// When it became current.
     pub promoted_at: Option<DateTime<Utc>>,
+    /// Why it was refused, where no run says so.
+    pub reason: Option<String>,
+}
+
+/// `POST /api/v1/targets/{target}/generations`: publish an earlier generation's set again, as a new generation with a new
+/// TIMESTAMP (law 9).
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Republish {
+    /// The generation whose set it is; the newest one before the current set where absent.
+    #[serde(default)]
+    pub of: Option<GenerationNumber>,
+    /// Even if it has artifacts that were withdrawn, or an older C library than the current one.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// `POST /api/v1/join-tokens`.
@@ -257,13 +388,15 @@ pub struct Token {
     pub token: String,
 }
 
-/// `GET /api/v1/events?since=N`: what happened, in order.
+/// `GET /api/v1/events?since=CURSOR&run=RUN`: what happened, in order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Events {
     /// The events after the cursor.
     pub events: Vec<Event>,
     /// The next cursor: pass it as `since`.
     pub cursor: String,
+    /// Whether the page ended before the events did.
+    pub more: bool,
 }
 
 /// One thing that happened.
@@ -277,12 +410,88 @@ pub struct Event {
     pub kind: String,
     /// The run it belongs to.
     pub run: Option<RunId>,
+    /// The target of that run.
+    pub target: Option<TargetName>,
     /// The package.
     pub package: Option<PackageId>,
+    /// What the package is.
+    pub cpv: Option<Cpv>,
     /// The attempt.
     pub attempt: Option<AttemptId>,
     /// The drone.
     pub drone: Option<DroneId>,
+    /// The drone's name.
+    pub drone_name: Option<String>,
     /// Details.
     pub data: serde_json::Value,
+}
+
+/// `GET /api/v1/status`: the swarm at a glance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// When this was so, by Postgres's clock.
+    pub now: DateTime<Utc>,
+    /// What works less well, in sentences, as `/readyz` says it.
+    pub degraded: Vec<String>,
+    /// The targets by name.
+    pub targets: Vec<TargetStatus>,
+    /// The open runs.
+    pub runs: Vec<RunStatus>,
+    /// The drones by name.
+    pub drones: Vec<Drone>,
+}
+
+/// A target at a glance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// Its name.
+    pub name: TargetName,
+    /// How many atoms and sets its world set has.
+    pub world: i32,
+    /// The generation that clients see.
+    pub current: Option<GenerationNumber>,
+    /// Since when they see it.
+    pub promoted_at: Option<DateTime<Utc>>,
+}
+
+/// An open run, with what holds it up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// The run.
+    #[serde(flatten)]
+    pub run: Run,
+    /// Its quarantined packages.
+    pub quarantined: Vec<Obstacle>,
+}
+
+/// A quarantined package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obstacle {
+    /// Its id.
+    pub package: PackageId,
+    /// What it is.
+    pub cpv: Cpv,
+    /// Why.
+    pub reason: Option<String>,
+    /// How many packages are blocked behind it. A package behind several counts for one of them.
+    pub blocks: usize,
+}
+
+/// `GET /api/v1/attempts/{attempt}/log?since=N`: what follows the first N chunks of an attempt's log. The text is the
+/// body; the rest is in headers.
+#[derive(Clone, Debug)]
+pub struct LogPage {
+    /// As the build wrote it.
+    pub text: Vec<u8>,
+    /// The next cursor: pass it as `since`.
+    pub cursor: i32,
+    /// Whether the attempt has ended; its last lines may still follow.
+    pub ended: bool,
+}
+
+impl LogPage {
+    /// The header with the next cursor.
+    pub const CURSOR: &str = "swarm-log-cursor";
+    /// The header that is `true` when the attempt has ended.
+    pub const ENDED: &str = "swarm-log-ended";
 }

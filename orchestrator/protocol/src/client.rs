@@ -100,6 +100,16 @@ impl Http {
     }
 }
 
+/// A text as one segment of a path (RFC 3986 2.3: all but the unreserved characters are escaped).
+fn segment(text: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escaped).collect()
+}
+
 /// Sends and reads a JSON answer.
 async fn json<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ClientError> {
     Ok(checked(request).await?.json().await?)
@@ -116,5 +126,16 @@ async fn checked(request: RequestBuilder) -> Result<Response, ClientError> {
     match response.json::<Problem>().await {
         Ok(problem) => Err(problem.into()),
         Err(_) => Err(ClientError::Unexpected { status, url }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::segment;
+
+    #[test]
+    fn a_segment_stays_one() {
+        assert_eq!(segment("ant-2.example.org"), "ant-2.example.org");
+        assert_eq!(segment("../a b?c#d%é"), "..%2Fa%20b%3Fc%23d%25%C3%A9");
     }
 }

@@ -3,6 +3,7 @@
 mod atom;
 mod cpv;
 mod names;
+mod version;
 
 pub use atom::{InvalidAtom, WorldAtom};
 pub use cpv::{Cpv, InvalidCpv};

@@ -4,16 +4,19 @@ use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::error::ApiError;
 use super::extract::{Json, Path, Query};
-use crate::db::events::Cursor;
-use crate::db::{drones, events, generations, targets, tokens};
+use crate::db::{drones, events, generations, republish, targets, tokens};
+use crate::distrust::{self, Withdrawal};
 use crate::machine::drone::Transition;
+use crate::maintenance;
 use axum::extract::State;
 use serde::Deserialize;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{
-    Drone, DroneOrder, Events, Generation, NewJoinToken, NewTarget, NewToken, Target, Token, World,
+    Distrusted, Drone, DroneOrder, Events, Generation, NewJoinToken, NewTarget, NewToken, Republish, Target,
+    Token, World,
 };
 use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::RunId;
 use swarm_protocol::state::Role;
 
 /// All targets.
@@ -55,6 +58,23 @@ pub async fn generations(
     Ok(axum::Json(generations::list(&app.db, target).await?))
 }
 
+/// Publishes an earlier generation's set again: writes the intent, which the maintenance loop carries out.
+pub async fn republish(
+    State(app): State<Shared>,
+    _: Admin,
+    Path(target): Path<TargetName>,
+    Json(order): Json<Republish>,
+) -> Result<axum::Json<Generation>, ApiError> {
+    let target = targets::id(&app.db, &target).await?.ok_or_else(|| ApiError::not_found("target"))?;
+    let mut tx = app.db.begin().await?;
+    let number = republish::begin(&mut tx, target, order).await?;
+    tx.commit().await?;
+    app.wake.all();
+    let generations = generations::list(&app.db, target).await?;
+    let begun = generations.into_iter().find(|generation| generation.number == number);
+    begun.map(axum::Json).ok_or_else(|| ApiError::not_found("generation"))
+}
+
 /// All drones.
 pub async fn drones(State(app): State<Shared>, _: Viewer) -> Result<axum::Json<Vec<Drone>>, ApiError> {
     Ok(axum::Json(drones::list(&app.db, None).await?))
@@ -70,15 +90,35 @@ pub async fn order_drone(
     let id = drones::id(&app.db, &name).await?.ok_or_else(|| ApiError::not_found("drone"))?;
     let mut tx = app.db.begin().await?;
     match order {
+        DroneOrder::Ground { seconds } => {
+            if !drones::ground(&mut tx, id, seconds).await? {
+                return Err(ApiError::new(Code::WrongState, "the drone drains; resume it before"));
+            }
+        }
         DroneOrder::Drain => drones::apply(&mut tx, id, Transition::Drain, 0, None).await.map(drop)?,
         DroneOrder::Resume => drones::apply(&mut tx, id, Transition::Resume, 0, None).await.map(drop)?,
         DroneOrder::Trust => drones::set_trusted(&mut tx, id, true).await?,
-        DroneOrder::Distrust => drones::set_trusted(&mut tx, id, false).await?,
     }
     tx.commit().await?;
+    if matches!(order, DroneOrder::Ground { .. }) {
+        maintenance::return_unstarted(&app, id).await?;
+    }
     app.wake.all();
     let drone = drones::list(&app.db, Some(&name)).await?.pop();
     drone.map(axum::Json).ok_or_else(|| ApiError::not_found("drone"))
+}
+
+/// Believes a drone no longer, and withdraws what it made.
+pub async fn distrust(
+    State(app): State<Shared>,
+    _: Admin,
+    Path(name): Path<String>,
+) -> Result<axum::Json<Distrusted>, ApiError> {
+    let id = drones::id(&app.db, &name).await?.ok_or_else(|| ApiError::not_found("drone"))?;
+    let Withdrawal { artifacts, ended, published } = distrust::distrust(&app, id).await?;
+    let drone = drones::list(&app.db, Some(&name)).await?.pop();
+    let drone = drone.ok_or_else(|| ApiError::not_found("drone"))?;
+    Ok(axum::Json(Distrusted { drone, withdrawn: artifacts, cancelled: ended, published }))
 }
 
 /// A week: how long a join token may be good at most.
@@ -119,12 +159,13 @@ fn generate(kind: &str) -> Result<String, ApiError> {
     tokens::generate(kind).map_err(|_| ApiError::new(Code::Internal, "the system gives no randomness"))
 }
 
-/// `?since=CURSOR`.
+/// `?since=CURSOR&run=RUN`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Since {
     #[serde(default = "beginning")]
     since: String,
+    run: Option<RunId>,
 }
 
 fn beginning() -> String {
@@ -135,10 +176,14 @@ fn beginning() -> String {
 pub async fn events(
     State(app): State<Shared>,
     _: Viewer,
-    Query(Since { since }): Query<Since>,
+    Query(Since { since, run }): Query<Since>,
 ) -> Result<axum::Json<Events>, ApiError> {
-    let cursor: Cursor = since
-        .parse()
-        .map_err(|_| ApiError::new(Code::InvalidValue, "since is 0, or the cursor of an earlier answer"))?;
-    Ok(axum::Json(events::since(&app.db, &cursor).await?))
+    let cursor = if since == "now" {
+        events::end(&app.db).await?
+    } else {
+        since.parse().map_err(|_| {
+            ApiError::new(Code::InvalidValue, "since is 0, now, or the cursor of an earlier answer")
+        })?
+    };
+    Ok(axum::Json(events::since(&app.db, &cursor, run).await?))
 }

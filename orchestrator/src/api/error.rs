@@ -1,7 +1,9 @@
 //! Errors on their way out: a client gets a stable code and a sentence, the log gets everything.
 
+use crate::db::republish::RepublishError;
 use crate::db::runs::RunError;
 use crate::db::transition::ApplyError;
+use crate::distrust::DistrustError;
 use crate::enter::EnterError;
 use crate::machine::package::Refusal;
 use axum::http::{StatusCode, header};
@@ -84,6 +86,26 @@ impl From<EnterError> for ApiError {
                 Self::new(Code::Unavailable, "the binhost does not answer at the moment")
             }
             EnterError::Restless => Self::new(Code::Unavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<RepublishError> for ApiError {
+    fn from(error: RepublishError) -> Self {
+        match error {
+            RepublishError::NotFound(_) => Self::new(Code::NotFound, error.to_string()),
+            RepublishError::Refused(why) => Self::new(Code::WrongState, why),
+            RepublishError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<DistrustError> for ApiError {
+    fn from(error: DistrustError) -> Self {
+        match error {
+            DistrustError::Attempt(error) => error.into(),
+            DistrustError::Run(error) => error.into(),
+            DistrustError::Database(error) => error.into(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::error::ApiError;
+use crate::app::App;
 use crate::db;
 use axum::extract::State;
 use serde::Serialize;
@@ -30,6 +31,13 @@ pub async fn ready(State(app): State<Shared>) -> Result<axum::Json<Ready>, ApiEr
     if app.stop.is_cancelled() {
         return Err(ApiError::new(Code::Unavailable, "the orchestrator is stopping"));
     }
+    let degraded = degraded(&app).await?;
+    let status = if degraded.is_empty() { "ready" } else { "degraded" };
+    Ok(axum::Json(Ready { status, degraded }))
+}
+
+/// What works less well, in sentences.
+pub async fn degraded(app: &App) -> sqlx::Result<Vec<String>> {
     db::now(&app.db).await?;
     let mut degraded = app.alarms.sentences();
     if !app.wake.redis_answers().await {
@@ -41,6 +49,5 @@ pub async fn ready(State(app): State<Shared>) -> Result<axum::Json<Ready>, ApiEr
     if app.turned.elapsed() > MISSED_TURNS * app.times.maintenance_seconds {
         degraded.push("the maintenance loop does not turn".to_owned());
     }
-    let status = if degraded.is_empty() { "ready" } else { "degraded" };
-    Ok(axum::Json(Ready { status, degraded }))
+    Ok(degraded)
 }

@@ -3,18 +3,19 @@
 use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::error::ApiError;
-use super::extract::{Json, Path};
-use crate::db::runs::RunError;
-use crate::db::transition::{Note, Subject};
+use super::extract::{Json, Path, Query};
+use crate::db::runs::{Filter, RunError};
+use crate::db::transition::{ApplyError, Note, Subject};
 use crate::db::{logs, packages, runs, targets};
 use crate::enter::{self, Entry};
 use crate::machine::{package, run::Transition};
 use crate::{maintenance, resolve};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{AppendHeaders, IntoResponse};
+use serde::Deserialize;
 use swarm_protocol::Code;
-use swarm_protocol::admin::{Attempt, NewRun, Package, Run};
+use swarm_protocol::admin::{Attempt, LogPage, NewRun, Package, PackageDetail, Run};
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, EpochId, PackageId, RunId, TargetId};
@@ -91,13 +92,35 @@ async fn abandon(app: &Shared, run: RunId, reason: &str) -> Result<(), ApiError>
 }
 
 async fn answer(app: &Shared, run: RunId) -> Result<axum::Json<Run>, ApiError> {
-    let run = runs::list(&app.db, Some(run)).await?.pop();
+    let filter = Filter { run: Some(run), ..Filter::default() };
+    let run = runs::list(&app.db, &filter).await?.pop();
     run.map(axum::Json).ok_or_else(|| ApiError::not_found("run"))
 }
 
+/// `?target=NAME&state=open`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    target: Option<TargetName>,
+    state: Option<Openness>,
+}
+
+/// The runs that are not over.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Openness {
+    Open,
+}
+
 /// The newest runs.
-pub async fn list(State(app): State<Shared>, _: Viewer) -> Result<axum::Json<Vec<Run>>, ApiError> {
-    Ok(axum::Json(runs::list(&app.db, None).await?))
+pub async fn list(
+    State(app): State<Shared>,
+    _: Viewer,
+    Query(Which { target, state }): Query<Which>,
+) -> Result<axum::Json<Vec<Run>>, ApiError> {
+    let open = matches!(state, Some(Openness::Open));
+    let filter = Filter { target: target.as_ref(), open, ..Filter::default() };
+    Ok(axum::Json(runs::list(&app.db, &filter).await?))
 }
 
 /// One run.
@@ -142,6 +165,16 @@ pub async fn attempts(
     Ok(axum::Json(packages::attempts(&app.db, package).await?))
 }
 
+/// A package with its surroundings.
+pub async fn package(
+    State(app): State<Shared>,
+    _: Viewer,
+    Path(package): Path<PackageId>,
+) -> Result<axum::Json<PackageDetail>, ApiError> {
+    let detail = packages::detail(&app.db, package).await?;
+    detail.map(axum::Json).ok_or_else(|| ApiError::not_found("package"))
+}
+
 async fn package_answer(app: &Shared, package: PackageId) -> Result<axum::Json<Package>, ApiError> {
     let package = packages::list(&app.db, None, Some(package)).await?.pop();
     package.map(axum::Json).ok_or_else(|| ApiError::not_found("package"))
@@ -165,19 +198,50 @@ pub async fn release(
     package_answer(&app, package).await
 }
 
-/// The log of an attempt, as the build wrote it.
+/// Ends the pause after a package's last failure.
+pub async fn retry(
+    State(app): State<Shared>,
+    _: Admin,
+    Path(package): Path<PackageId>,
+) -> Result<axum::Json<Package>, ApiError> {
+    let subject = Subject::Package(package);
+    match app.apply(subject, &package::Transition::Retry, Note::default()).await {
+        Ok(_) => package_answer(&app, package).await,
+        Err(ApplyError::Refused(_)) => Err(ApiError::new(
+            Code::WrongState,
+            "it does not wait after a failure; a quarantined package is released instead",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `?since=CURSOR`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Since {
+    #[serde(default)]
+    since: i32,
+}
+
+/// The log of an attempt, as the build wrote it, from a cursor on.
 pub async fn log(
     State(app): State<Shared>,
     _: Viewer,
     Path(attempt): Path<AttemptId>,
+    Query(Since { since }): Query<Since>,
 ) -> Result<impl IntoResponse, ApiError> {
-    if !logs::attempt_exists(&app.db, attempt).await? {
-        return Err(ApiError::not_found("attempt"));
-    }
-    let mut text = Vec::new();
-    for chunk in logs::chunks(&app.db, attempt).await? {
+    // Whether it has ended is read first: what it wrote before its end is then among the chunks.
+    let ended = logs::has_ended(&app.db, attempt).await?.ok_or_else(|| ApiError::not_found("attempt"))?;
+    let (mut text, mut cursor) = (Vec::new(), since);
+    for (sequence, chunk) in logs::chunks(&app.db, attempt, since).await? {
+        cursor = sequence + 1;
         zstd::stream::copy_decode(chunk.as_slice(), &mut text)
             .unwrap_or_else(|_| text.extend_from_slice(b"\n[a damaged chunk of the log]\n"));
     }
-    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text))
+    let headers = [
+        (CONTENT_TYPE.as_str(), "text/plain; charset=utf-8".to_owned()),
+        (LogPage::CURSOR, cursor.to_string()),
+        (LogPage::ENDED, ended.to_string()),
+    ];
+    Ok((AppendHeaders(headers), text))
 }

@@ -5,9 +5,11 @@ use super::overdue::Listened;
 use super::rules::Rules;
 use crate::machine::drone::{self, Transition};
 use sqlx::{PgConnection, PgExecutor};
-use swarm_protocol::admin::Drone;
-use swarm_protocol::id::DroneId;
-use swarm_protocol::state::{DroneState, Outcome};
+use std::collections::HashMap;
+use swarm_protocol::admin::{Drone, Work};
+use swarm_protocol::gentoo::Cpv;
+use swarm_protocol::id::{AttemptId, DroneId, PackageId, RunId};
+use swarm_protocol::state::{AttemptPhase, DroneState, Outcome};
 
 /// Stores a new drone; `None` when the name is taken.
 pub async fn insert(
@@ -122,22 +124,79 @@ pub async fn set_trusted(tx: &mut PgConnection, id: DroneId, trusted: bool) -> s
     events::append(tx, NewEvent { kind, drone: Some(id), ..NewEvent::default() }).await
 }
 
+/// Grounds a drone by a person's order: for a time, or until it is resumed. `false` where it is draining.
+pub async fn ground(tx: &mut PgConnection, id: DroneId, seconds: Option<u32>) -> sqlx::Result<bool> {
+    // One that is grounded already gets the new time.
+    apply(tx, id, Transition::Unground, 0, None).await?;
+    let reason = Some("a person grounded it");
+    if !apply(tx, id, Transition::Ground, seconds.unwrap_or_default(), reason).await? {
+        return Ok(false);
+    }
+    if seconds.is_none() {
+        sqlx::query!("UPDATE drones SET grounded_until = 'infinity' WHERE id = $1", id.0).execute(tx).await?;
+    }
+    Ok(true)
+}
+
 /// All drones by name, or the one that is named.
-pub async fn list(db: impl PgExecutor<'_>, name: Option<&str>) -> sqlx::Result<Vec<Drone>> {
-    sqlx::query_as!(
-        Drone,
-        r#"SELECT d.id AS "id: DroneId", d.name, d.state AS "state: DroneState", d.trusted, p.seen_at AS "seen_at?",
-                  COALESCE(p.stopping, false) AS "stopping!",
-                  (SELECT count(*) FROM attempts a JOIN sessions s ON s.id = a.session_id
-                   WHERE s.drone_id = d.id AND a.phase <> 'ended') AS "live!",
-                  d.consecutive_failures
+pub async fn list(db: impl PgExecutor<'_> + Copy, name: Option<&str>) -> sqlx::Result<Vec<Drone>> {
+    let rows = sqlx::query!(
+        r#"SELECT d.id AS "id: DroneId", d.name, d.state AS "state: DroneState", d.trusted, d.consecutive_failures,
+                  NULLIF(d.grounded_until, 'infinity') AS grounded_until, s.started_at AS "session_since?",
+                  p.seen_at AS "seen_at?", p.memory_free_bytes AS "memory_free_bytes?",
+                  p.disk_free_bytes AS "disk_free_bytes?", COALESCE(p.stopping, false) AS "stopping!"
            FROM drones d LEFT JOIN drone_pulse p ON p.drone_id = d.id
+                LEFT JOIN sessions s ON s.drone_id = d.id AND s.ended_at IS NULL
            WHERE $1::text IS NULL OR d.name = $1
            ORDER BY d.name"#,
         name
     )
     .fetch_all(db)
-    .await
+    .await?;
+    let mut work = work(db, name).await?;
+    let drones = rows.into_iter().map(|row| Drone {
+        work: work.remove(&row.id).unwrap_or_default(),
+        id: row.id,
+        name: row.name,
+        state: row.state,
+        grounded_until: row.grounded_until,
+        trusted: row.trusted,
+        session_since: row.session_since,
+        seen_at: row.seen_at,
+        memory_free_bytes: row.memory_free_bytes,
+        disk_free_bytes: row.disk_free_bytes,
+        stopping: row.stopping,
+        consecutive_failures: row.consecutive_failures,
+    });
+    Ok(drones.collect())
+}
+
+/// The live attempts of all drones, or of the one that is named.
+async fn work(db: impl PgExecutor<'_>, name: Option<&str>) -> sqlx::Result<HashMap<DroneId, Vec<Work>>> {
+    let rows = sqlx::query!(
+        r#"SELECT a.drone_id AS "drone: DroneId", a.id AS "attempt: AttemptId", p.run_id AS "run: RunId",
+                  p.id AS "package: PackageId", p.cpv AS "cpv: Cpv", a.phase AS "phase: AttemptPhase", a.claimed_at,
+                  a.started_at, p.estimate_seconds
+           FROM attempts a JOIN packages p ON p.id = a.package_id JOIN drones d ON d.id = a.drone_id
+           WHERE a.phase <> 'ended' AND ($1::text IS NULL OR d.name = $1) ORDER BY a.id"#,
+        name
+    )
+    .fetch_all(db)
+    .await?;
+    let mut work = HashMap::<DroneId, Vec<Work>>::new();
+    for row in rows {
+        work.entry(row.drone).or_default().push(Work {
+            attempt: row.attempt,
+            run: row.run,
+            package: row.package,
+            cpv: row.cpv,
+            phase: row.phase,
+            claimed_at: row.claimed_at,
+            started_at: row.started_at,
+            estimate_seconds: row.estimate_seconds,
+        });
+    }
+    Ok(work)
 }
 
 /// Drones that are *online* but have been silent for longer than `grace_seconds` while somebody listened.

@@ -6,6 +6,7 @@
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::admin::{Event, Events};
+use swarm_protocol::gentoo::{Cpv, TargetName};
 use swarm_protocol::id::{AttemptId, DroneId, EventId, PackageId, RunId};
 
 /// An event to be appended.
@@ -79,21 +80,34 @@ impl std::str::FromStr for Cursor {
     }
 }
 
-/// A page of the events after `cursor`.
-pub async fn since(db: impl PgExecutor<'_>, cursor: &Cursor) -> sqlx::Result<Events> {
-    let rows = sqlx::query!(
-        r#"SELECT xid::text AS "xid!", id AS "id: EventId", at, kind, run_id AS "run: RunId",
-                  package_id AS "package: PackageId", attempt_id AS "attempt: AttemptId",
-                  drone_id AS "drone: DroneId", data
-           FROM events
-           WHERE (xid, id) > ($1::text::xid8, $2) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-           ORDER BY xid, id LIMIT $3"#,
+/// Behind everything that can be read now.
+pub async fn end(db: impl PgExecutor<'_>) -> sqlx::Result<Cursor> {
+    let xid = sqlx::query_scalar!(r#"SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS "xid!""#);
+    let xid = xid.fetch_one(db).await?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Cursor { xid, id: 0 })
+}
+
+/// A page of the events after `cursor`, of one run where it is given.
+pub async fn since(db: impl PgExecutor<'_>, cursor: &Cursor, run: Option<RunId>) -> sqlx::Result<Events> {
+    let mut rows = sqlx::query!(
+        r#"SELECT e.xid::text AS "xid!", e.id AS "id: EventId", e.at, e.kind, e.run_id AS "run: RunId",
+                  t.name AS "target?: TargetName", e.package_id AS "package: PackageId", p.cpv AS "cpv?: Cpv",
+                  e.attempt_id AS "attempt: AttemptId", e.drone_id AS "drone: DroneId", d.name AS "drone_name?", e.data
+           FROM events e LEFT JOIN runs r ON r.id = e.run_id LEFT JOIN targets t ON t.id = r.target_id
+                LEFT JOIN packages p ON p.id = e.package_id LEFT JOIN drones d ON d.id = e.drone_id
+           WHERE (e.xid, e.id) > ($1::text::xid8, $2) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+             AND ($4::bigint IS NULL OR e.run_id = $4)
+           ORDER BY e.xid, e.id LIMIT $3"#,
         cursor.xid.to_string(),
         cursor.id,
-        PAGE
+        PAGE + 1,
+        run.map(|run| run.0)
     )
     .fetch_all(db)
     .await?;
+    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
+    let more = rows.len() > page;
+    rows.truncate(page);
     let cursor =
         rows.last().map_or(format!("{}:{}", cursor.xid, cursor.id), |row| format!("{}:{}", row.xid, row.id));
     let events = rows
@@ -103,11 +117,14 @@ pub async fn since(db: impl PgExecutor<'_>, cursor: &Cursor) -> sqlx::Result<Eve
             at: row.at,
             kind: row.kind,
             run: row.run,
+            target: row.target,
             package: row.package,
+            cpv: row.cpv,
             attempt: row.attempt,
             drone: row.drone,
+            drone_name: row.drone_name,
             data: row.data,
         })
         .collect();
-    Ok(Events { events, cursor })
+    Ok(Events { events, cursor, more })
 }

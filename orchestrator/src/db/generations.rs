@@ -71,14 +71,22 @@ pub async fn becoming(db: impl PgExecutor<'_> + Copy, run: RunId) -> sqlx::Resul
     .fetch_optional(db)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let artifacts = sqlx::query_scalar!(
+    let artifacts = artifacts(db, row.id).await?;
+    Ok(Some(Becoming { id: row.id, target: row.target, number: row.number, expects: row.expects, artifacts }))
+}
+
+/// The published digests of everything in a generation.
+pub(super) async fn artifacts(
+    db: impl PgExecutor<'_>,
+    generation: GenerationId,
+) -> sqlx::Result<Vec<Digest>> {
+    sqlx::query_scalar!(
         r#"SELECT f.published AS "published: Digest" FROM generation_artifacts g JOIN artifacts f ON f.id = g.artifact_id
            WHERE g.generation_id = $1 ORDER BY f.published"#,
-        row.id.0
+        generation.0
     )
     .fetch_all(db)
-    .await?;
-    Ok(Some(Becoming { id: row.id, target: row.target, number: row.number, expects: row.expects, artifacts }))
+    .await
 }
 
 /// preparing → prepared, and the run's intent to promote.
@@ -91,6 +99,16 @@ pub async fn prepared(tx: &mut PgConnection, run: RunId, generation: GenerationI
 /// prepared → current; the former current one retires; the run is promoted.
 pub async fn promoted(tx: &mut PgConnection, run: RunId, becoming: &Becoming) -> Result<(), RunError> {
     runs::apply(tx, run, Transition::Promoted, None).await?;
+    make_current(tx, Some(run), becoming).await?;
+    Ok(())
+}
+
+/// Writes that clients see a generation, and the former one no longer.
+pub(super) async fn make_current(
+    tx: &mut PgConnection,
+    run: Option<RunId>,
+    becoming: &Becoming,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE generations SET state = 'retired'
          WHERE state = 'current' AND target_id = (SELECT target_id FROM generations WHERE id = $1)",
@@ -104,10 +122,10 @@ pub async fn promoted(tx: &mut PgConnection, run: RunId, becoming: &Becoming) ->
     )
     .execute(&mut *tx)
     .await?;
-    let data = serde_json::json!({ "number": becoming.number, "packages": becoming.artifacts.len() });
-    events::append(tx, NewEvent { kind: "generation.current", run: Some(run), data, ..NewEvent::default() })
-        .await?;
-    Ok(())
+    let data = serde_json::json!({
+        "target": becoming.target, "number": becoming.number, "packages": becoming.artifacts.len()
+    });
+    events::append(tx, NewEvent { kind: "generation.current", run, data, ..NewEvent::default() }).await
 }
 
 /// The binhost or the gate refused: the run has failed.
@@ -134,8 +152,9 @@ pub async fn list(db: impl PgExecutor<'_>, target: TargetId) -> sqlx::Result<Vec
     sqlx::query_as!(
         Generation,
         r#"SELECT g.number AS "number: GenerationNumber", g.state AS "state: GenerationState", g.run_id AS "run: RunId",
+                  g.republishes AS "republishes: GenerationNumber",
                   (SELECT count(*) FROM generation_artifacts a WHERE a.generation_id = g.id) AS "packages!",
-                  g.promoted_at
+                  g.promoted_at, g.reason
            FROM generations g WHERE g.target_id = $1 ORDER BY g.number DESC"#,
         target.0
     )

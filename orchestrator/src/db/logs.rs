@@ -35,17 +35,24 @@ pub async fn insert(
     .await
 }
 
-/// The chunks of an attempt, in order, each compressed on its own.
-pub async fn chunks(db: impl PgExecutor<'_>, attempt: AttemptId) -> sqlx::Result<Vec<Vec<u8>>> {
-    sqlx::query_scalar!("SELECT zstd FROM log_chunks WHERE attempt_id = $1 ORDER BY sequence", attempt.0)
-        .fetch_all(db)
-        .await
+/// The chunks of an attempt from `since` on, in order, each with its number and compressed on its own.
+pub async fn chunks(
+    db: impl PgExecutor<'_>,
+    attempt: AttemptId,
+    since: i32,
+) -> sqlx::Result<Vec<(i32, Vec<u8>)>> {
+    let rows = sqlx::query!(
+        "SELECT sequence, zstd FROM log_chunks WHERE attempt_id = $1 AND sequence >= $2 ORDER BY sequence",
+        attempt.0,
+        since
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.sequence, row.zstd)).collect())
 }
 
-/// Whether there is such an attempt; a young one has no chunks yet.
-pub async fn attempt_exists(db: impl PgExecutor<'_>, attempt: AttemptId) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM attempts WHERE id = $1) AS "exists!""#, attempt.0)
-        .fetch_one(db)
+/// Whether the attempt has ended; `None` where there is no such attempt. A young one has no chunks yet.
+pub async fn has_ended(db: impl PgExecutor<'_>, attempt: AttemptId) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(r#"SELECT phase = 'ended' AS "ended!" FROM attempts WHERE id = $1"#, attempt.0)
+        .fetch_optional(db)
         .await
 }
 

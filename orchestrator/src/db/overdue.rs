@@ -3,7 +3,7 @@
 use super::rules::Rules;
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
-use swarm_protocol::id::AttemptId;
+use swarm_protocol::id::{AttemptId, DroneId};
 
 /// Why an attempt is taken from its drone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,17 @@ pub async fn list(
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().filter_map(|row| Some((row.id, Overdue::parse(&row.reason?)?))).collect())
+}
+
+/// What a grounded drone holds and has not started.
+pub async fn unstarted(db: impl PgExecutor<'_>, drone: DroneId) -> sqlx::Result<Vec<AttemptId>> {
+    sqlx::query_scalar!(
+        r#"SELECT a.id AS "id: AttemptId" FROM attempts a JOIN drones d ON d.id = a.drone_id
+           WHERE d.id = $1 AND d.state = 'grounded' AND a.phase = 'held' ORDER BY a.id"#,
+        drone.0
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// Why this attempt should be taken from its drone.

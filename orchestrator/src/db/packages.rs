@@ -1,12 +1,12 @@
 //! Packages of a run, and their attempts, as people see them.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, PgPool};
 use swarm_protocol::Digest;
-use swarm_protocol::admin::{Artifact, Attempt, Package};
-use swarm_protocol::gentoo::{Cpv, Slot};
+use swarm_protocol::admin::{Artifact, Attempt, Neighbour, Package, PackageDetail};
+use swarm_protocol::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
 use swarm_protocol::id::{AttemptId, BuildId, PackageId, RunId};
-use swarm_protocol::state::{AttemptPhase, FailureClass, Outcome, PackageState};
+use swarm_protocol::state::{AttemptPhase, FailureClass, Outcome, PackageState, RunState};
 
 struct Row {
     id: PackageId,
@@ -16,6 +16,7 @@ struct Row {
     unmet: i32,
     rank: f64,
     attempts: i32,
+    holder: Option<String>,
     not_before: Option<DateTime<Utc>>,
     reason: Option<String>,
     built: Option<Digest>,
@@ -42,6 +43,7 @@ impl From<Row> for Package {
             unmet: row.unmet,
             rank: row.rank,
             attempts: row.attempts,
+            drone: row.holder,
             not_before: row.not_before,
             reason: row.reason,
             artifact,
@@ -58,7 +60,9 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.slot AS "slot: Slot",
-                  p.state AS "state: PackageState", p.unmet, p.rank, p.attempts, p.not_before, p.reason,
+                  p.state AS "state: PackageState", p.unmet, p.rank, p.attempts,
+                  (SELECT h.name FROM attempts l JOIN drones h ON h.id = l.drone_id
+                   WHERE l.package_id = p.id AND l.phase <> 'ended') AS holder, p.not_before, p.reason,
                   f.built AS "built?: Digest", f.published AS "published?: Digest", f.build_id AS "build_id?: BuildId",
                   f.path AS "path?", f.size AS "size?", d.name AS "drone?"
            FROM packages p LEFT JOIN artifacts f ON f.id = p.artifact_id LEFT JOIN attempts a ON a.id = f.attempt_id
@@ -71,6 +75,55 @@ pub async fn list(
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(Package::from).collect())
+}
+
+/// A package with its surroundings.
+pub async fn detail(db: &PgPool, id: PackageId) -> sqlx::Result<Option<PackageDetail>> {
+    let Some(package) = list(db, None, Some(id)).await?.pop() else { return Ok(None) };
+    let row = sqlx::query!(
+        r#"SELECT r.id AS "run: RunId", r.state AS "state: RunState", t.name AS "target: TargetName",
+                  p.repository AS "repository: RepoName", p.use_flags AS "use_flags: Vec<UseFlag>", p.estimate_seconds,
+                  swarm_now() AS "now!"
+           FROM packages p JOIN runs r ON r.id = p.run_id JOIN targets t ON t.id = r.target_id WHERE p.id = $1"#,
+        id.0
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Some(PackageDetail {
+        package,
+        run: row.run,
+        run_state: row.state,
+        target: row.target,
+        repository: row.repository,
+        use_flags: row.use_flags,
+        estimate_seconds: row.estimate_seconds,
+        waits_for: waits_for(db, id).await?,
+        awaited_by: awaited_by(db, id).await?,
+        tries: attempts(db, id).await?,
+        now: row.now,
+    }))
+}
+
+async fn waits_for(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Neighbour>> {
+    sqlx::query_as!(
+        Neighbour,
+        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.state AS "state: PackageState"
+           FROM waits w JOIN packages p ON p.id = w.on_package_id WHERE w.package_id = $1 ORDER BY p.position"#,
+        id.0
+    )
+    .fetch_all(db)
+    .await
+}
+
+async fn awaited_by(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Neighbour>> {
+    sqlx::query_as!(
+        Neighbour,
+        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.state AS "state: PackageState"
+           FROM waits w JOIN packages p ON p.id = w.package_id WHERE w.on_package_id = $1 ORDER BY p.position"#,
+        id.0
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// The attempts at a package, oldest first.

@@ -6,7 +6,7 @@ use crate::machine::run::{self, Transition};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
-use swarm_protocol::admin::{Counts, Run};
+use swarm_protocol::admin::{Counts, Resolver, Run};
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{EpochId, GenerationNumber, RunId, TargetId};
 use swarm_protocol::resolution::Finding;
@@ -161,16 +161,33 @@ pub async fn in_state(db: impl PgExecutor<'_>, state: RunState) -> sqlx::Result<
     .await
 }
 
-/// The newest 100 runs, or the one that is named.
-pub async fn list(db: impl PgExecutor<'_> + Copy, run: Option<RunId>) -> sqlx::Result<Vec<Run>> {
+/// Which runs a person wants to see.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    /// This one.
+    pub run: Option<RunId>,
+    /// Those of this target.
+    pub target: Option<&'a TargetName>,
+    /// Only those that are not over.
+    pub open: bool,
+}
+
+/// The newest 100 runs that pass the filter, newest first.
+pub async fn list(db: impl PgExecutor<'_> + Copy, filter: &Filter<'_>) -> sqlx::Result<Vec<Run>> {
     let rows = sqlx::query!(
         r#"SELECT r.id AS "id: RunId", t.name AS "target: TargetName", r.state AS "state: RunState",
                   e.digest AS "epoch?: Digest", g.number AS "generation?: GenerationNumber", r.reason, r.created_at,
-                  r.ended_at, r.findings AS "findings: Json<Vec<Finding>>"
+                  r.ended_at, r.findings AS "findings: Json<Vec<Finding>>", d.name AS "resolver?",
+                  o.began_at AS "resolving_since?"
            FROM runs r JOIN targets t ON t.id = r.target_id LEFT JOIN epochs e ON e.id = r.epoch_id
                 LEFT JOIN generations g ON g.run_id = r.id AND g.promoted_at IS NOT NULL
-           WHERE r.id = COALESCE($1, r.id) ORDER BY r.id DESC LIMIT 100"#,
-        run.map(|run| run.0)
+                LEFT JOIN resolutions o ON o.run_id = r.id AND o.outcome IS NULL LEFT JOIN drones d ON d.id = o.drone_id
+           WHERE r.id = COALESCE($1, r.id) AND t.name = COALESCE($2, t.name)
+             AND (NOT $3 OR r.state IN ('resolving', 'building', 'frozen', 'validating', 'promoting'))
+           ORDER BY r.id DESC LIMIT 100"#,
+        filter.run.map(|run| run.0),
+        filter.target.map(TargetName::as_str),
+        filter.open
     )
     .fetch_all(db)
     .await?;
@@ -184,6 +201,7 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, run: Option<RunId>) -> sqlx::R
             generation: row.generation,
             reason: row.reason,
             findings: row.findings.0,
+            resolver: row.resolver.zip(row.resolving_since).map(|(drone, since)| Resolver { drone, since }),
             created_at: row.created_at,
             ended_at: row.ended_at,
             counts: counts(db, row.id).await?,
@@ -206,7 +224,7 @@ pub async fn has_work(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<bool>
 pub async fn counts(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Counts> {
     sqlx::query_as!(
         Counts,
-        r#"SELECT count(*) AS "total!",
+        r#"SELECT count(p.id) AS "total!",
                   count(*) FILTER (WHERE p.state = 'needed') AS "needed!",
                   count(*) FILTER (WHERE p.state = 'needed' AND p.unmet = 0) AS "ready!",
                   count(*) FILTER (WHERE p.state = 'delegated') AS "delegated!",
@@ -214,16 +232,14 @@ pub async fn counts(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Counts>
                   count(*) FILTER (WHERE m.package_id <> p.id) AS "kept!",
                   count(*) FILTER (WHERE p.state = 'blocked') AS "blocked!",
                   count(*) FILTER (WHERE p.state = 'quarantined') AS "quarantined!",
-                  COALESCE(sum(a.attempted), 0)::bigint AS "attempted!",
-                  COALESCE(sum(a.succeeded), 0)::bigint AS "succeeded!",
-                  COALESCE(sum(a.failed), 0)::bigint AS "failed!"
-           FROM packages p LEFT JOIN LATERAL (
-               SELECT count(*) FILTER (WHERE started_at IS NOT NULL) AS attempted,
-                      count(*) FILTER (WHERE outcome = 'received') AS succeeded,
-                      count(*) FILTER (WHERE outcome = 'failed') AS failed
-               FROM attempts WHERE package_id = p.id) a ON true
-               LEFT JOIN artifacts f ON f.id = p.artifact_id LEFT JOIN attempts m ON m.id = f.attempt_id
-           WHERE p.run_id = $1"#,
+                  a.attempted AS "attempted!", a.succeeded AS "succeeded!", a.failed AS "failed!"
+           FROM (SELECT count(*) FILTER (WHERE t.started_at IS NOT NULL) AS attempted,
+                        count(*) FILTER (WHERE t.outcome = 'received') AS succeeded,
+                        count(*) FILTER (WHERE t.outcome = 'failed') AS failed
+                 FROM packages q JOIN attempts t ON t.package_id = q.id WHERE q.run_id = $1) a
+                LEFT JOIN packages p ON p.run_id = $1
+                LEFT JOIN artifacts f ON f.id = p.artifact_id LEFT JOIN attempts m ON m.id = f.attempt_id
+           GROUP BY a.attempted, a.succeeded, a.failed"#,
         run.0
     )
     .fetch_one(db)

@@ -9,13 +9,13 @@ pub enum Transition {
     Hear,
     /// *online* → *offline*: it is silent for the grace time. A grounded or draining drone gets no work anyway.
     Silence,
-    /// *online* or *offline* → *grounded*: too many failures in a row.
+    /// *online* or *offline* → *grounded*: too many failures in a row, or a person's order.
     Ground,
     /// *grounded* → *online*: the pause is over.
     Unground,
     /// *online*, *offline* or *grounded* → *draining*: a person wants it to finish.
     Drain,
-    /// *draining* → *online*: a person wants it back.
+    /// *draining* or *grounded* → *online*: a person wants it back.
     Resume,
 }
 
@@ -43,9 +43,9 @@ impl Transition {
 pub const fn step(state: DroneState, transition: Transition) -> Option<DroneState> {
     use DroneState::{Draining, Grounded, Offline, Online};
     match (transition, state) {
-        (Transition::Hear, Offline) | (Transition::Unground, Grounded) | (Transition::Resume, Draining) => {
-            Some(Online)
-        }
+        (Transition::Hear, Offline)
+        | (Transition::Unground, Grounded)
+        | (Transition::Resume, Draining | Grounded) => Some(Online),
         (Transition::Silence, Online) => Some(Offline),
         (Transition::Ground, Online | Offline) => Some(Grounded),
         (Transition::Drain, Online | Offline | Grounded) => Some(Draining),

@@ -112,6 +112,8 @@ pub enum Transition {
     Cancel,
     /// *quarantined* → *needed*: a person, or a change of its inputs, wants another try.
     Release,
+    /// *needed*, pausing after a failure: a person ends the pause.
+    Retry,
 }
 
 /// What a transition changes; nothing else may be written.
@@ -260,6 +262,17 @@ pub fn step(cell: &Cell, transition: &Transition, policy: &Policy) -> Result<Ste
                 pause: None,
                 spread: Spread::Unstuck,
                 event: "package.released",
+            })),
+            _ => Err(Refusal::State),
+        },
+        Transition::Retry => match cell.state {
+            PackageState::Needed if cell.pausing => Ok(Step::Change(Change {
+                state: PackageState::Needed,
+                attempt: AttemptChange::Keep,
+                begin: None,
+                pause: None,
+                spread: Spread::Nothing,
+                event: "package.retried",
             })),
             _ => Err(Refusal::State),
         },

@@ -6,6 +6,7 @@ use crate::db::overdue::{self, Listened, Overdue};
 use crate::db::transition::{ApplyError, Note, Subject};
 use crate::machine;
 use crate::machine::package::Transition;
+use swarm_protocol::id::DroneId;
 use tracing::{info, warn};
 
 /// online → offline, for drones that were not heard for the grace time.
@@ -32,6 +33,19 @@ pub(super) async fn reclaim(app: &App, listened: Listened) -> Result<(), ApplyEr
         match app.apply(Subject::Attempt(attempt), &transition, note).await {
             Ok(_) => info!(%attempt, reason = cause.reason(), "an attempt is taken from its drone"),
             Err(ApplyError::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Gives back at once what a grounded drone has not started (law 4); the net below is [`reclaim`].
+pub async fn return_unstarted(app: &App, drone: DroneId) -> Result<(), ApplyError> {
+    for attempt in overdue::unstarted(&app.db, drone).await? {
+        let note = Note { reason: Some(Overdue::Grounded.reason()), ..Note::default() };
+        match app.apply(Subject::Attempt(attempt), &Transition::Return, note).await {
+            // It started, or ended, meanwhile.
+            Ok(_) | Err(ApplyError::Refused(_)) => {}
             Err(error) => return Err(error),
         }
     }

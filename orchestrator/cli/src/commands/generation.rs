@@ -3,27 +3,128 @@
 use crate::connection::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::table::{left, moment, or_dash, right, table};
-use swarm_protocol::admin::Generation;
+use crate::names;
+use crate::table::{left, moment, or_dash, prose, right, table};
+use clap::Subcommand;
+use std::time::Duration;
+use swarm_protocol::admin::{Generation, Republish};
 use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::GenerationNumber;
+use swarm_protocol::state::GenerationState;
 
-/// Lists the generations of a target.
-pub(crate) async fn list(context: &Context, target: &TargetName) -> Result<Exit, Failure> {
-    let generations = context.ask(context.client.generations(target)).await?;
-    context.output.show(&generations, |generations| listed(generations, target))?;
-    Ok(Exit::Ok)
+/// Between two looks at a generation that is on its way.
+const POLL: Duration = Duration::from_millis(300);
+/// How often it looks: the binhost needs seconds for the largest sets.
+const LOOKS: u32 = 400;
+
+/// What can be done with generations.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// List the generations of a target, newest first.
+    List {
+        /// The target.
+        target: TargetName,
+    },
+    /// Publish the set of an earlier generation again.
+    ///
+    /// Portage ignores an index that is older than the one it has, so the set gets a new number and a new TIMESTAMP;
+    /// workstations then really downgrade. The same act undoes a rollback: name the generation to return to. The next
+    /// run that is promoted replaces it: cancel that run, or mend what was wrong, before.
+    #[command(
+        after_help = "Examples:\n  swarm generations rollback desktop\n  swarm generations rollback desktop --to 7"
+    )]
+    Rollback {
+        /// The target.
+        target: TargetName,
+        /// The generation whose set it is; the newest one before the current set where absent.
+        #[arg(long, value_name = "NUMBER", value_parser = number)]
+        to: Option<GenerationNumber>,
+        /// Even if artifacts of it were withdrawn, or its C library is older than the current one.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+fn number(text: &str) -> Result<GenerationNumber, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(GenerationNumber(number)),
+        _ => Err("a generation's number is 1 or more".to_owned()),
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::List { target } => {
+            let generations = names::of_target(context, target, context.client.generations(target)).await?;
+            context.output.show(&generations, |generations| listed(generations, target))?;
+            Ok(Exit::Ok)
+        }
+        Command::Rollback { target, to, force } => {
+            rollback(context, target, Republish { of: *to, force: *force }).await
+        }
+    }
+}
+
+async fn rollback(context: &Context, target: &TargetName, order: Republish) -> Result<Exit, Failure> {
+    let begun = context.client.republish(target, &order);
+    let mut generation = if order.of.is_some() {
+        // What is not there may be the generation, and the orchestrator says so.
+        context.ask(begun).await?
+    } else {
+        names::of_target(context, target, begun).await?
+    };
+    let mut looks = 0;
+    while is_on_its_way(&generation) && looks < LOOKS {
+        tokio::time::sleep(POLL).await;
+        looks += 1;
+        let generations = context.ask(context.client.generations(target)).await?;
+        let news = generations.into_iter().find(|news| news.number == generation.number);
+        generation = news.unwrap_or(generation);
+    }
+    context.output.show(&generation, |generation| outcome(generation, target))?;
+    Ok(if generation.state == GenerationState::Refused { Exit::Failed } else { Exit::Ok })
+}
+
+fn is_on_its_way(generation: &Generation) -> bool {
+    matches!(generation.state, GenerationState::Preparing | GenerationState::Prepared)
+}
+
+fn outcome(generation: &Generation, target: &TargetName) -> String {
+    let Generation { number, state, .. } = generation;
+    let set =
+        generation.republishes.map(|of| format!(" with the set of generation {of}")).unwrap_or_default();
+    let reason = generation.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    match state {
+        GenerationState::Preparing | GenerationState::Prepared => format!(
+            "Generation {number} of {target}{set} is on its way; `swarm generations list {target}` says when it is \
+             current."
+        ),
+        state => format!("Generation {number} of {target}{set} is {state}{reason}."),
+    }
 }
 
 fn listed(generations: &[Generation], target: &TargetName) -> String {
-    let columns =
-        [right("generation"), left("state"), right("packages"), right("run"), left("promoted (UTC)")];
+    let columns = [
+        right("generation"),
+        left("state"),
+        right("packages"),
+        left("made by"),
+        left("promoted (UTC)"),
+        prose("note"),
+    ];
+    let origin = |generation: &Generation| match (generation.run, generation.republishes) {
+        (Some(run), _) => format!("run {run}"),
+        (None, of) => format!("rollback to {}", or_dash(of)),
+    };
     let rows = generations.iter().map(|generation| {
         [
             generation.number.to_string(),
             generation.state.to_string(),
             generation.packages.to_string(),
-            generation.run.to_string(),
+            origin(generation),
             or_dash(generation.promoted_at.map(moment)),
+            generation.reason.clone().unwrap_or_default(),
         ]
     });
     table(columns, &format!("Target {target} has no generation yet."), rows)
@@ -39,5 +140,16 @@ mod tests {
         let target = "amd64-v3".parse().unwrap();
         insta::assert_snapshot!(listed(&sample::generations(), &target));
         insta::assert_snapshot!(listed(&[], &target), @"Target amd64-v3 has no generation yet.");
+    }
+
+    #[test]
+    fn outcomes_of_a_rollback() {
+        let target = "amd64-v3".parse().unwrap();
+        let [mut refused, current, ..] = <[Generation; 4]>::try_from(sample::generations()).unwrap();
+        let on_its_way = refused.clone();
+        refused.state = GenerationState::Refused;
+        refused.reason = Some("the binhost has no such artifact".to_owned());
+        let lines = [on_its_way, current, refused].map(|generation| outcome(&generation, &target));
+        insta::assert_snapshot!(lines.join("\n"));
     }
 }

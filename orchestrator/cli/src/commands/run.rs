@@ -4,26 +4,30 @@ use super::watch;
 use crate::connection::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::table::{between, count, fields, left, moment, or_dash, right, short, success_rate, table};
+use crate::table::{
+    between, count, fields, indented, left, moment, or_dash, right, short, success_rate, table,
+};
+use crate::{input, names};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{Counts, NewRun, Run};
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::RunId;
+use swarm_protocol::resolution::{Finding, FindingKind};
 use swarm_protocol::state::RunState;
 
 /// What can be done with runs.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Begin a run; the target's open one is superseded.
+    /// Begin a run of a target's world set, which a trusted drone resolves; it takes the place of the open one.
+    #[command(after_help = START_EXAMPLES)]
     Start(Start),
     /// List the newest runs, newest first.
-    List,
+    List(Which),
     /// Show a run.
     Show {
         /// The run's id.
@@ -31,7 +35,8 @@ pub(crate) enum Command {
     },
     /// Follow a run until it is promoted (exit code 0), frozen (3) or over otherwise (4).
     ///
-    /// On a terminal one line is kept up to date; else each change is a line, with --json a line of JSON.
+    /// On a terminal bars show how far it is and what each drone does; else each change is a line, with --json the run
+    /// as a line of JSON. A restart of the orchestrator does not end it.
     Watch {
         /// The run's id.
         run: RunId,
@@ -41,6 +46,21 @@ pub(crate) enum Command {
         /// The run's id.
         run: RunId,
     },
+}
+
+const START_EXAMPLES: &str = "Examples:
+  swarm run start desktop --wait
+  build-drone epoch --json | swarm run start desktop --epoch - --plan plan.json";
+
+/// Which runs.
+#[derive(Args, Debug)]
+pub(crate) struct Which {
+    /// Only those of this target.
+    #[arg(long)]
+    target: Option<TargetName>,
+    /// Only those that are not over.
+    #[arg(long)]
+    open: bool,
 }
 
 /// How a run begins.
@@ -65,9 +85,9 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
     let Context { client, output } = context;
     match command {
         Command::Start(start) => return begin(context, start).await,
-        Command::Watch { run } => return watch::watch(context, *run, None).await,
-        Command::List => {
-            let runs = context.ask(client.runs()).await?;
+        Command::Watch { run } => return watch::watch(context, *run).await,
+        Command::List(which) => {
+            let runs = context.ask(client.runs(which.target.as_ref(), which.open)).await?;
             output.show(&runs, |runs| listed(runs))?;
         }
         Command::Show { run } => output.show(&context.ask(client.run(*run)).await?, shown)?,
@@ -77,47 +97,32 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
 }
 
 async fn begin(context: &Context, start: &Start) -> Result<Exit, Failure> {
-    let is_stdin = |path: &Path| path == Path::new("-");
-    if start.epoch.as_deref().is_some_and(is_stdin) && start.plan.as_deref().is_some_and(is_stdin) {
+    if start.epoch.as_deref().is_some_and(input::is_stdin)
+        && start.plan.as_deref().is_some_and(input::is_stdin)
+    {
         return Err(Failure::usage("standard input cannot be both the epoch and the plan"));
     }
     let new = NewRun {
         epoch: match &start.epoch {
-            Some(path) => Some(epoch(&read(path)?).map_err(|why| unusable(path, "epoch", &why))?),
+            Some(path) => Some(epoch(&input::read(path)?).map_err(|why| unusable(path, "epoch", &why))?),
             None => None,
         },
         plan: match &start.plan {
-            Some(path) => Some(json(&read(path)?).map_err(|why| unusable(path, "plan", &why))?),
+            Some(path) => Some(json(&input::read(path)?).map_err(|why| unusable(path, "plan", &why))?),
             None => None,
         },
     };
-    let run = context.ask(context.client.start_run(&start.target, &new)).await?;
+    let begun = context.client.start_run(&start.target, &new);
+    let run = names::of_target(context, &start.target, begun).await?;
     if start.wait {
-        return watch::watch(context, run.id, Some(run)).await;
+        return watch::watch(context, run.id).await;
     }
     context.output.show(&run, verdict)?;
     Ok(Exit::Ok)
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
-    };
-    match read {
-        Ok(_) => Ok(text),
-        Err(error) => Err(Failure::usage(format!("cannot read {}: {error}", named(path)))),
-    }
-}
-
-fn named(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
-}
-
 fn unusable(path: &Path, what: &str, why: &str) -> Failure {
-    Failure::usage(format!("{} is no {what}: {why}", named(path)))
+    Failure::usage(format!("{} is no {what}: {why}", input::named(path)))
 }
 
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
@@ -185,16 +190,51 @@ fn shown(run: &Run) -> String {
     }
     rows.extend(run.generation.map(|generation| ("generation", generation.to_string())));
     rows.extend(run.reason.clone().map(|reason| ("reason", reason)));
+    rows.extend(resolving(run).map(|resolving| ("resolver", resolving)));
     rows.push(("packages", packages(&run.counts)));
     rows.push(("attempts", attempts(&run.counts)));
-    fields(&rows)
+    let findings = run.findings.iter().map(|finding| format!("\n\n{}", found(finding)));
+    format!("{}{}", fields(&rows), findings.collect::<String>())
+}
+
+/// Who resolves it, if it is being resolved.
+pub(super) fn resolving(run: &Run) -> Option<String> {
+    match (run.state, &run.resolver) {
+        (_, Some(resolver)) => Some(format!("{} since {} UTC", resolver.drone, moment(resolver.since))),
+        (RunState::Resolving, None) => Some("waits for a trusted drone".to_owned()),
+        (_, None) => None,
+    }
+}
+
+/// What Portage refused or remarked, with its own words indented.
+fn found(finding: &Finding) -> String {
+    let atom = finding.atom.as_ref().map(|atom| format!(": {atom}")).unwrap_or_default();
+    let by = match finding.wanted_by.as_slice() {
+        [] => String::new(),
+        names => format!("\n  wanted by {}", names.join(", wanted by ")),
+    };
+    format!("{}{atom}{by}{}", kind(finding.kind), indented(finding.detail.lines(), 4))
+}
+
+const fn kind(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::Masked => "masked",
+        FindingKind::Unsatisfied => "unsatisfied",
+        FindingKind::RequiredUse => "REQUIRED_USE does not hold",
+        FindingKind::SlotConflict => "slot conflict",
+        FindingKind::ConfigurationChange => "configuration change needed",
+        FindingKind::Blocker => "blocker",
+        FindingKind::Cycle => "cycle",
+        FindingKind::Other => "finding",
+    }
 }
 
 /// A run's packages, all counts in one line.
 pub(super) fn packages(counts: &Counts) -> String {
-    let Counts { total, needed, ready, delegated, received, blocked, quarantined, .. } = counts;
+    let Counts { total, needed, ready, delegated, received, kept, blocked, quarantined, .. } = counts;
+    let kept = if *kept > 0 { format!(" ({kept} kept)") } else { String::new() };
     format!(
-        "{total} total: {needed} needed ({ready} ready), {delegated} delegated, {received} received, \
+        "{total} total: {needed} needed ({ready} ready), {delegated} delegated, {received} received{kept}, \
          {blocked} blocked, {quarantined} quarantined"
     )
 }
@@ -222,8 +262,13 @@ pub(super) fn verdict(run: &Run) -> String {
             );
         }
         RunState::Frozen => format!(
-            "; `swarm packages {id} --state quarantined` says why, then `swarm release PACKAGE` or `swarm run cancel {id}`"
+            "; `swarm quarantine list --run {id}` says why, then `swarm quarantine release PACKAGE` or \
+             `swarm run cancel {id}`"
         ),
+        RunState::Failed if !run.findings.is_empty() => {
+            let findings = count(i64::try_from(run.findings.len()).unwrap_or(i64::MAX), "finding");
+            format!("; `swarm run show {id}` has Portage's {findings}")
+        }
         state if state.is_over() => String::new(),
         _ => format!("; `swarm run watch {id}` follows it"),
     };
@@ -244,11 +289,19 @@ mod tests {
     fn a_run_in_full() {
         insta::assert_snapshot!("a_building_run", shown(&sample::building()));
         insta::assert_snapshot!("a_promoted_run", shown(&sample::promoted()));
+        insta::assert_snapshot!("a_run_that_portage_refuses", shown(&sample::refused()));
+        insta::assert_snapshot!("a_run_that_is_resolved", shown(&sample::resolving()));
     }
 
     #[test]
     fn verdicts_say_what_to_do_next() {
-        let runs = [sample::building(), sample::frozen(), sample::promoted(), sample::cancelled()];
+        let runs = [
+            sample::building(),
+            sample::frozen(),
+            sample::promoted(),
+            sample::cancelled(),
+            sample::refused(),
+        ];
         insta::assert_snapshot!(runs.map(|run| verdict(&run)).join("\n"));
     }
 

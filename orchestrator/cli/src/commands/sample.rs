@@ -3,9 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use swarm_protocol::Digest;
-use swarm_protocol::admin::{Artifact, Attempt, Counts, Drone, Event, Events, Generation, Package, Run};
+use swarm_protocol::admin::{
+    Artifact, Attempt, Counts, Drone, Event, Events, Generation, Neighbour, Obstacle, Package, PackageDetail,
+    Resolver, Run, RunStatus, Status, TargetStatus, Work,
+};
 use swarm_protocol::epoch::{Compat, Epoch};
 use swarm_protocol::id::{AttemptId, BuildId, DroneId, EventId, GenerationNumber, PackageId, RunId};
+use swarm_protocol::resolution::{Finding, FindingKind};
 use swarm_protocol::state::{
     AttemptPhase, DroneState, FailureClass, GenerationState, Outcome, PackageState, RunState,
 };
@@ -31,6 +35,7 @@ fn run(id: i64, state: RunState, counts: Counts) -> Run {
         state,
         epoch: Some(epoch().digest()),
         findings: vec![],
+        resolver: None,
         generation: None,
         reason: None,
         created_at: at(0),
@@ -46,7 +51,7 @@ pub(super) fn building() -> Run {
         ready: 17,
         delegated: 20,
         received: 1279,
-        kept: 0,
+        kept: 31,
         blocked: 0,
         quarantined: 1,
         attempted: 1301,
@@ -82,25 +87,144 @@ pub(super) fn cancelled() -> Run {
     Run { reason, ended_at: Some(at(75)), ..run(4, RunState::Cancelled, Counts::default()) }
 }
 
+pub(super) fn resolving() -> Run {
+    let resolver = Some(Resolver { drone: "ant".to_owned(), since: at(60) });
+    Run { epoch: None, resolver, ..run(8, RunState::Resolving, Counts::default()) }
+}
+
+pub(super) fn refused() -> Run {
+    let finding = |kind, atom: &str, wanted_by: &[&str], detail: &str| Finding {
+        kind,
+        atom: Some(atom.to_owned()),
+        wanted_by: wanted_by.iter().map(ToString::to_string).collect(),
+        detail: detail.to_owned(),
+    };
+    let findings = vec![
+        finding(
+            FindingKind::Masked,
+            "dev-libs/oniguruma",
+            &["app-misc/jq-1.7", "@world"],
+            "masked by: ~amd64 keyword",
+        ),
+        finding(
+            FindingKind::RequiredUse,
+            "app-editors/nano",
+            &[],
+            "The following REQUIRED_USE flag constraints are unsatisfied:\n    any-of ( ncurses slang )",
+        ),
+    ];
+    let reason = Some("Portage refuses the world set".to_owned());
+    Run {
+        epoch: None,
+        reason,
+        findings,
+        ended_at: Some(at(75)),
+        ..run(9, RunState::Failed, Counts::default())
+    }
+}
+
 pub(super) fn drones() -> Vec<Drone> {
     let drone = |id, name: &str, state| Drone {
         id: DroneId(id),
         name: name.to_owned(),
         state,
+        grounded_until: None,
         trusted: id == 1,
-        seen_at: (id < 3).then(|| at(id)),
+        session_since: (id < 3).then(|| at(id)),
+        seen_at: (id < 3).then(|| at(7195 + id)),
+        memory_free_bytes: (id < 3).then_some(6 << 30),
+        disk_free_bytes: (id < 3).then_some(118 << 30),
         stopping: id == 2,
-        live: id - 1,
+        work: vec![],
         consecutive_failures: 0,
     };
+    let builds =
+        Drone { work: vec![work(31, 22, "app-arch/pigz-2.8")], ..drone(1, "ant", DroneState::Online) };
+    let until = Some(at(7800));
     vec![
-        drone(1, "ant", DroneState::Online),
+        builds,
         drone(2, "bee-2.example.org", DroneState::Draining),
-        drone(3, "wasp", DroneState::Offline),
+        Drone { grounded_until: until, ..drone(3, "hornet", DroneState::Grounded) },
+        drone(4, "wasp", DroneState::Offline),
     ]
 }
 
-pub(super) fn packages() -> Vec<Package> {
+pub(super) fn work(attempt: i64, package: i64, cpv: &str) -> Work {
+    Work {
+        attempt: AttemptId(attempt),
+        run: RunId(7),
+        package: PackageId(package),
+        cpv: cpv.parse().unwrap(),
+        phase: AttemptPhase::Building,
+        claimed_at: at(7000),
+        started_at: Some(at(7001)),
+        estimate_seconds: 312.0,
+    }
+}
+
+pub(super) fn obstacles() -> Vec<Obstacle> {
+    let obstacle = |id, cpv: &str, reason: Option<&str>, blocks| Obstacle {
+        package: PackageId(id),
+        cpv: cpv.parse().unwrap(),
+        reason: reason.map(str::to_owned),
+        blocks,
+    };
+    vec![
+        obstacle(
+            24,
+            "dev-libs/oniguruma-6.9.8",
+            Some("failed on two drones for its own reasons: compile"),
+            4,
+        ),
+        obstacle(31, "sys-apps/less-643", None, 0),
+    ]
+}
+
+pub(super) fn status() -> Status {
+    let target = |name: &str, current, promoted_at| TargetStatus {
+        name: name.parse().unwrap(),
+        world: 42,
+        current: Option::map(current, GenerationNumber),
+        promoted_at,
+    };
+    let on = |name: &str, run: Run| Run { target: name.parse().unwrap(), ..run };
+    Status {
+        now: at(7200),
+        degraded: vec!["Redis does not answer: drones are woken by looking every few seconds".to_owned()],
+        targets: vec![
+            target("amd64-v3", Some(12), Some(at(-86_400))),
+            target("arm64", None, None),
+            target("laptop", Some(3), Some(at(0))),
+        ],
+        runs: vec![
+            RunStatus { run: resolving(), quarantined: vec![] },
+            RunStatus { run: building(), quarantined: obstacles() },
+            RunStatus { run: on("arm64", frozen()), quarantined: vec![] },
+        ],
+        drones: drones(),
+    }
+}
+
+pub(super) fn detail(id: PackageId) -> PackageDetail {
+    let neighbour = |package: Package| Neighbour { id: package.id, cpv: package.cpv, state: package.state };
+    let package = packages().into_iter().find(|package| package.id == id).unwrap();
+    let quarantined = package.state == PackageState::Quarantined;
+    PackageDetail {
+        run: RunId(7),
+        run_state: RunState::Building,
+        target: "amd64-v3".parse().unwrap(),
+        repository: "gentoo".parse().unwrap(),
+        use_flags: ["nls", "static-libs"].map(|flag| flag.parse().unwrap()).to_vec(),
+        estimate_seconds: 312.0,
+        waits_for: packages().into_iter().take(1).map(neighbour).collect(),
+        awaited_by: packages().into_iter().filter(|_| quarantined).skip(4).map(neighbour).collect(),
+        tries: if quarantined { attempts() } else { vec![] },
+        now: at(480),
+        package,
+    }
+}
+
+pub(crate) fn packages() -> Vec<Package> {
     let package = |id, cpv: &str, state| Package {
         id: PackageId(id),
         cpv: cpv.parse().unwrap(),
@@ -109,6 +233,7 @@ pub(super) fn packages() -> Vec<Package> {
         unmet: 0,
         rank: 3792.4,
         attempts: 1,
+        drone: (state == PackageState::Delegated).then(|| "ant".to_owned()),
         not_before: None,
         reason: None,
         artifact: None,
@@ -127,7 +252,7 @@ pub(super) fn packages() -> Vec<Package> {
         Package { artifact: Some(artifact), ..package(21, "sys-libs/zlib-1.3", PackageState::Received) },
         package(22, "app-arch/pigz-2.8", PackageState::Delegated),
         Package {
-            not_before: Some(at(60)),
+            not_before: Some(at(600)),
             ..package(23, "dev-qt/qtwebengine-6.8.2_p20250115-r1", PackageState::Needed)
         },
         Package { reason, attempts: 4, ..package(24, "dev-libs/oniguruma-6.9.8", PackageState::Quarantined) },
@@ -176,13 +301,21 @@ pub(super) fn generations() -> Vec<Generation> {
     let generation = |number, state, promoted_at| Generation {
         number: GenerationNumber(number),
         state,
-        run: RunId(number + 2),
+        run: Some(RunId(number + 2)),
+        republishes: None,
         packages: 14,
         promoted_at,
+        reason: None,
+    };
+    let rollback = Generation {
+        run: None,
+        republishes: Some(GenerationNumber(2)),
+        ..generation(5, GenerationState::Preparing, None)
     };
     vec![
-        generation(4, GenerationState::Preparing, None),
-        generation(3, GenerationState::Current, Some(at(7503))),
+        rollback,
+        generation(4, GenerationState::Current, Some(at(7503))),
+        generation(3, GenerationState::Retired, Some(at(-43_200))),
         generation(2, GenerationState::Retired, Some(at(-86_400))),
     ]
 }
@@ -193,18 +326,27 @@ pub(super) fn events() -> Events {
         at: at(id),
         kind: kind.to_owned(),
         run: Some(RunId(7)),
+        target: Some("amd64-v3".parse().unwrap()),
         package: None,
+        cpv: None,
         attempt: None,
         drone: None,
+        drone_name: None,
         data,
     };
     let claimed = Event {
         package: Some(PackageId(22)),
         attempt: Some(AttemptId(31)),
+        cpv: Some("app-arch/pigz-2.8".parse().unwrap()),
         drone: Some(DroneId(1)),
+        drone_name: Some("ant".to_owned()),
         ..event(3, "package.claimed", json!({}))
     };
     let frozen =
         event(4, "run.frozen", json!({"reason": "1 quarantined, nothing left to build", "count": 1}));
-    Events { events: vec![event(1, "run.started", json!({})), claimed, frozen], cursor: "812:4".to_owned() }
+    Events {
+        events: vec![event(1, "run.started", json!({})), claimed, frozen],
+        cursor: "812:4".to_owned(),
+        more: false,
+    }
 }

@@ -1,60 +1,101 @@
 //! `swarm status`: what an owner wants at a glance.
 
-use super::run::{attempts, packages};
+use super::drone::doing;
+use super::run::{attempts, packages, resolving};
 use crate::connection::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::table::moment;
-use serde::Serialize;
-use swarm_protocol::admin::{Drone, Run};
+use crate::names;
+use crate::table::{age, count, indented};
+use chrono::{DateTime, Utc};
+use clap::Args;
+use swarm_protocol::admin::{Drone, Obstacle, RunStatus, Status, TargetStatus};
+use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::state::DroneState;
 
-/// The open runs and all drones, each as the API has it.
-#[derive(Serialize)]
-struct Status {
-    runs: Vec<Run>,
-    drones: Vec<Drone>,
+/// Which part of the swarm.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Only this target.
+    target: Option<TargetName>,
 }
 
 /// Shows it.
-pub(crate) async fn show(context: &Context) -> Result<Exit, Failure> {
-    let Context { client, output } = context;
-    // The list of runs ends with the newest hundred; a target knows its open run however old it is.
-    let targets = context.ask(client.targets()).await?;
-    let mut runs = Vec::new();
-    for open in targets.iter().filter_map(|target| target.open_run) {
-        runs.push(context.ask(client.run(open)).await?);
-    }
-    runs.retain(|run| !run.state.is_over());
-    let drones = context.ask(client.drones()).await?;
-    output.show(&Status { runs, drones }, summary)?;
+pub(crate) async fn show(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let call = context.client.status(arguments.target.as_ref());
+    let status = match &arguments.target {
+        Some(target) => names::of_target(context, target, call).await?,
+        None => context.ask(call).await?,
+    };
+    context.output.show(&status, summary)?;
     Ok(Exit::Ok)
 }
 
 fn summary(status: &Status) -> String {
-    let mut blocks: Vec<String> = status.runs.iter().map(block).collect();
-    if blocks.is_empty() {
-        blocks.push("There is no open run.".to_owned());
+    let mut blocks = Vec::new();
+    if !status.degraded.is_empty() {
+        blocks.push(format!("DEGRADED{}", indented(&status.degraded, 2)));
     }
-    let online = status.drones.iter().filter(|drone| drone.state == DroneState::Online).count();
-    blocks.push(match status.drones.len() {
-        0 => "There is no drone yet; `swarm join-token` lets one in.".to_owned(),
-        all => format!("drones: {online} of {all} online"),
-    });
+    if status.targets.is_empty() {
+        blocks.push("There is no target yet; `swarm target push NAME` makes one.".to_owned());
+    }
+    for target in &status.targets {
+        let runs = status.runs.iter().filter(|status| status.run.target == target.name);
+        let runs: Vec<_> = runs.map(|run| format!("\n{}", of_run(run, status.now))).collect();
+        let runs = if runs.is_empty() { "\n  no open run".to_owned() } else { runs.concat() };
+        blocks.push(format!("{}{runs}", of_target(target, status.now)));
+    }
+    blocks.push(of_drones(&status.drones, status.now));
     blocks.join("\n\n")
 }
 
-fn block(run: &Run) -> String {
-    let reason = run.reason.as_ref().map(|reason| format!("\n  why       {reason}")).unwrap_or_default();
+fn of_target(target: &TargetStatus, now: DateTime<Utc>) -> String {
+    let current = match (target.current, target.promoted_at) {
+        (Some(number), Some(at)) => format!("generation {number} is current since {}", age(now, at)),
+        _ => "no generation yet".to_owned(),
+    };
+    format!("{}: {current}; world set of {}", target.name, target.world)
+}
+
+fn of_run(status: &RunStatus, now: DateTime<Utc>) -> String {
+    let RunStatus { run, quarantined } = status;
+    let mut lines = vec![format!("  run {}: {}, began {} ago", run.id, run.state, age(now, run.created_at))];
+    lines.extend(run.reason.as_ref().map(|reason| format!("    why       {reason}")));
+    if let Some(resolving) = resolving(run) {
+        lines.push(format!("    resolver  {resolving}"));
+    } else {
+        lines.push(format!("    packages  {}", packages(&run.counts)));
+        lines.push(format!("    attempts  {}", attempts(&run.counts)));
+    }
+    lines.extend(quarantined.iter().map(obstacle));
+    lines.join("\n")
+}
+
+fn obstacle(obstacle: &Obstacle) -> String {
+    let Obstacle { package, cpv, reason, blocks } = obstacle;
+    let behind = if *blocks > 0 { format!(", {blocks} blocked behind it") } else { String::new() };
     format!(
-        "run {} of {}: {}, began {} UTC{reason}\n  packages  {}\n  attempts  {}",
-        run.id,
-        run.target,
-        run.state,
-        moment(run.created_at),
-        packages(&run.counts),
-        attempts(&run.counts)
+        "    quarantined {cpv} ({package}){behind}: {}",
+        reason.as_deref().unwrap_or("no reason is known")
     )
+}
+
+fn of_drones(drones: &[Drone], now: DateTime<Utc>) -> String {
+    if drones.is_empty() {
+        return "There is no drone yet; `swarm join-token` lets one in.".to_owned();
+    }
+    let by_state = DroneState::ALL.iter().filter_map(|&state| {
+        let number = drones.iter().filter(|drone| drone.state == state).count();
+        (number > 0).then(|| format!("{number} {state}"))
+    });
+    let total = count(i64::try_from(drones.len()).unwrap_or(i64::MAX), "drone");
+    let head = format!("{total}: {}", by_state.collect::<Vec<_>>().join(", "));
+    let width = drones.iter().map(|drone| drone.name.len()).max().unwrap_or_default();
+    let lines = drones.iter().map(|drone| {
+        let state = drone.state.to_string();
+        format!("\n  {:width$}  {state:8}  {}", drone.name, doing(drone, now))
+    });
+    format!("{head}{}", lines.collect::<String>())
 }
 
 #[cfg(test)]
@@ -64,14 +105,13 @@ mod tests {
 
     #[test]
     fn at_a_glance() {
-        let mut fresh = sample::building();
-        fresh.counts = swarm_protocol::admin::Counts::default();
-        let runs = vec![sample::building(), sample::frozen(), fresh];
-        insta::assert_snapshot!(summary(&Status { runs, drones: sample::drones() }));
+        insta::assert_snapshot!(summary(&sample::status()));
     }
 
     #[test]
     fn a_swarm_that_is_new() {
-        insta::assert_snapshot!(summary(&Status { runs: vec![], drones: vec![] }));
+        let new =
+            Status { targets: vec![], runs: vec![], drones: vec![], degraded: vec![], ..sample::status() };
+        insta::assert_snapshot!(summary(&new));
     }
 }

@@ -1,9 +1,9 @@
 //! The orchestrator as drones and as people see it.
 
-use super::{ClientError, Http, checked, json};
+use super::{ClientError, Http, checked, json, segment};
 use crate::admin::{
-    Attempt, Drone, DroneOrder, Events, Generation, NewJoinToken, NewRun, NewTarget, NewToken, Package, Run,
-    Target, Token, World,
+    Attempt, Distrusted, Drone, DroneOrder, Events, Generation, LogPage, NewJoinToken, NewRun, NewTarget,
+    NewToken, Package, PackageDetail, Republish, Run, Status, Target, Token, World,
 };
 use crate::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Enrol, Enrolled, Fail, HandBack, Heartbeat,
@@ -137,9 +137,16 @@ impl AdminClient {
         self.0.get(&format!("/api/v1/runs/{run}")).await
     }
 
-    /// The newest runs, newest first.
-    pub async fn runs(&self) -> Result<Vec<Run>, ClientError> {
-        self.0.get("/api/v1/runs").await
+    /// The newest runs, newest first: all, or a target's, or those that are not over.
+    pub async fn runs(&self, target: Option<&TargetName>, open: bool) -> Result<Vec<Run>, ClientError> {
+        let mut request = self.0.request(Method::GET, "/api/v1/runs");
+        if let Some(target) = target {
+            request = request.query(&[("target", target.as_str())]);
+        }
+        if open {
+            request = request.query(&[("state", "open")]);
+        }
+        json(request).await
     }
 
     /// Cancels a run.
@@ -152,9 +159,14 @@ impl AdminClient {
         self.0.get(&format!("/api/v1/runs/{run}/packages")).await
     }
 
-    /// The attempts at a package.
+    /// The attempts at a package, oldest first.
     pub async fn attempts(&self, package: PackageId) -> Result<Vec<Attempt>, ClientError> {
         self.0.get(&format!("/api/v1/packages/{package}/attempts")).await
+    }
+
+    /// A package with its surroundings.
+    pub async fn package(&self, package: PackageId) -> Result<PackageDetail, ClientError> {
+        self.0.get(&format!("/api/v1/packages/{package}")).await
     }
 
     /// Releases a quarantined package.
@@ -162,10 +174,34 @@ impl AdminClient {
         self.0.post(&format!("/api/v1/packages/{package}/release"), &()).await
     }
 
+    /// Ends the pause after a package's last failure.
+    pub async fn retry(&self, package: PackageId) -> Result<Package, ClientError> {
+        self.0.post(&format!("/api/v1/packages/{package}/retry"), &()).await
+    }
+
     /// The log of an attempt, as the build wrote it.
     pub async fn log(&self, attempt: AttemptId) -> Result<Vec<u8>, ClientError> {
+        Ok(self.log_since(attempt, 0).await?.text)
+    }
+
+    /// The log of an attempt from a cursor on; 0 is its beginning.
+    pub async fn log_since(&self, attempt: AttemptId, since: i32) -> Result<LogPage, ClientError> {
         let request = self.0.request(Method::GET, &format!("/api/v1/attempts/{attempt}/log"));
-        Ok(checked(request).await?.bytes().await?.to_vec())
+        let response = checked(request.query(&[("since", since)])).await?;
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let cursor = header(LogPage::CURSOR).and_then(|cursor| cursor.parse().ok()).unwrap_or(since);
+        let ended = header(LogPage::ENDED) == Some("true");
+        Ok(LogPage { text: response.bytes().await?.to_vec(), cursor, ended })
+    }
+
+    /// The swarm at a glance; of one target, where it is named.
+    pub async fn status(&self, target: Option<&TargetName>) -> Result<Status, ClientError> {
+        let request = self.0.request(Method::GET, "/api/v1/status");
+        json(match target {
+            Some(target) => request.query(&[("target", target.as_str())]),
+            None => request,
+        })
+        .await
     }
 
     /// All drones.
@@ -175,12 +211,26 @@ impl AdminClient {
 
     /// Gives a drone an order.
     pub async fn order_drone(&self, name: &str, order: DroneOrder) -> Result<Drone, ClientError> {
-        json(self.0.request(Method::PATCH, &format!("/api/v1/drones/{name}")).json(&order)).await
+        json(self.0.request(Method::PATCH, &format!("/api/v1/drones/{}", segment(name))).json(&order)).await
+    }
+
+    /// Believes a drone no longer, and withdraws what it made.
+    pub async fn distrust(&self, name: &str) -> Result<Distrusted, ClientError> {
+        self.0.post(&format!("/api/v1/drones/{}/distrust", segment(name)), &()).await
     }
 
     /// The generations of a target, newest first.
     pub async fn generations(&self, target: &TargetName) -> Result<Vec<Generation>, ClientError> {
         self.0.get(&format!("/api/v1/targets/{target}/generations")).await
+    }
+
+    /// Publishes an earlier generation's set again.
+    pub async fn republish(
+        &self,
+        target: &TargetName,
+        republish: &Republish,
+    ) -> Result<Generation, ClientError> {
+        self.0.post(&format!("/api/v1/targets/{target}/generations"), republish).await
     }
 
     /// Makes a join token.
@@ -193,8 +243,14 @@ impl AdminClient {
         self.0.post("/api/v1/tokens", token).await
     }
 
-    /// The events after a cursor; `0` is the beginning.
+    /// The events after a cursor; `0` is the beginning, `now` the end.
     pub async fn events(&self, since: &str) -> Result<Events, ClientError> {
         json(self.0.request(Method::GET, "/api/v1/events").query(&[("since", since)])).await
+    }
+
+    /// Those of one run.
+    pub async fn events_of(&self, run: RunId, since: &str) -> Result<Events, ClientError> {
+        let request = self.0.request(Method::GET, "/api/v1/events").query(&[("since", since)]);
+        json(request.query(&[("run", run.0)])).await
     }
 }

@@ -47,6 +47,12 @@ impl Cpv {
         &self.version
     }
 
+    /// How its version stands to another one's (PMS 3.3).
+    #[must_use]
+    pub fn compare_version(&self, other: &Self) -> std::cmp::Ordering {
+        super::version::compare(&self.version, &other.version)
+    }
+
     /// Name and version (Portage's `PF`), as in `zlib-1.3.1-r2`.
     #[must_use]
     pub fn pf(&self) -> String {
