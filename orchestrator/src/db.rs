@@ -17,6 +17,7 @@ pub mod runs;
 pub mod sessions;
 pub mod snapshot;
 pub mod status;
+pub mod stuck;
 pub mod succession;
 pub mod targets;
 pub mod tokens;

@@ -305,3 +305,30 @@ async fn a_binhost_that_is_away_delays_a_resolve_and_harms_nothing() {
     drone.resolved(&resolution, plans::flat(1)).await.unwrap();
     promoted(&swarm, &drone, run).await;
 }
+
+async fn degraded(swarm: &Swarm) -> Vec<String> {
+    swarm.admin.status(None).await.unwrap().degraded
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_nobody_takes_is_an_alarm() {
+    let swarm = Swarm::start().await;
+    let run = swarm.unresolved_run().await;
+    assert!(degraded(&swarm).await.is_empty(), "it has only begun");
+    swarm.shift_clock(Duration::from_secs(61)).await;
+    assert_eq!(degraded(&swarm).await, ["run 1 of box is not being resolved: no trusted drone is online"]);
+    let drone = Arc::new(ScriptedDrone::join(&swarm, "one", &plans::epoch()).await);
+    let _heart = drone.heart();
+    let resolution = drone.resolve(10).await.unwrap();
+    assert!(degraded(&swarm).await.is_empty());
+    drone.resolved(&resolution, plans::flat(1)).await.unwrap();
+    // Nobody asks for work: this drone may have left the run's epoch.
+    swarm.shift_clock(Duration::from_secs(301)).await;
+    let said = degraded(&swarm).await;
+    assert!(
+        said.iter().any(|sentence| sentence.contains("has ready packages that nobody builds")),
+        "{said:?}"
+    );
+    promoted(&swarm, &drone, run).await;
+    assert!(degraded(&swarm).await.is_empty());
+}

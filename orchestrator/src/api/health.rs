@@ -46,6 +46,8 @@ pub async fn degraded(app: &App) -> sqlx::Result<Vec<String>> {
     for drone in db::sessions::contested(&app.db).await? {
         degraded.push(format!("two processes speak for the drone {drone}"));
     }
+    degraded.extend(db::stuck::unresolved(&app.db).await?);
+    degraded.extend(db::stuck::unbuilt(&app.db).await?);
     if app.turned.elapsed() > MISSED_TURNS * app.times.maintenance_seconds {
         degraded.push("the maintenance loop does not turn".to_owned());
     }

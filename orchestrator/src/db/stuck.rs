@@ -1,0 +1,57 @@
+//! Runs that stand still while everything seems well: nobody is there who could go on with them (law 12).
+
+use sqlx::PgExecutor;
+use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::RunId;
+
+/// How long a run may wait before it is worth a sentence, in seconds: for somebody who resolves it, and for somebody who
+/// builds what is ready.
+const UNRESOLVED_SECONDS: f64 = 60.0;
+const UNBUILT_SECONDS: f64 = 300.0;
+
+/// A sentence for each run that nobody resolves.
+pub async fn unresolved(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
+    let rows = sqlx::query!(
+        r#"SELECT r.id AS "id: RunId", t.name AS "target: TargetName",
+                  EXISTS (SELECT FROM drones WHERE trusted AND state IN ('online', 'grounded')) AS "somebody!"
+           FROM runs r JOIN targets t ON t.id = r.target_id
+           WHERE r.state = 'resolving'
+             AND NOT EXISTS (SELECT FROM resolutions o WHERE o.run_id = r.id AND o.outcome IS NULL)
+             AND GREATEST(r.created_at, (SELECT max(o.ended_at) FROM resolutions o WHERE o.run_id = r.id))
+                 < swarm_now() - make_interval(secs => $1)
+           ORDER BY r.id"#,
+        UNRESOLVED_SECONDS
+    );
+    let sentences = rows.fetch_all(db).await?.into_iter().map(|row| {
+        let why = if row.somebody {
+            "the trusted drones that are online do not take it: are they of its epoch?"
+        } else {
+            "no trusted drone is online"
+        };
+        format!("run {} of {} is not being resolved: {why}", row.id, row.target)
+    });
+    Ok(sentences.collect())
+}
+
+/// A sentence for each run of which nothing is built although packages are ready.
+pub async fn unbuilt(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
+    let rows = sqlx::query!(
+        r#"SELECT r.id AS "id: RunId", t.name AS "target: TargetName"
+           FROM runs r JOIN targets t ON t.id = r.target_id
+           WHERE r.state = 'building'
+             AND EXISTS (SELECT FROM packages p WHERE p.run_id = r.id AND p.state = 'needed' AND p.unmet = 0
+                         AND COALESCE(p.not_before < swarm_now(), true))
+             AND NOT EXISTS (SELECT FROM packages p WHERE p.run_id = r.id AND p.state = 'delegated')
+             AND GREATEST(r.created_at, (SELECT max(a.ended_at) FROM packages p JOIN attempts a ON a.package_id = p.id
+                                         WHERE p.run_id = r.id)) < swarm_now() - make_interval(secs => $1)
+           ORDER BY r.id"#,
+        UNBUILT_SECONDS
+    );
+    let sentences = rows.fetch_all(db).await?.into_iter().map(|row| {
+        let (run, target) = (row.id, row.target);
+        format!(
+            "run {run} of {target} has ready packages that nobody builds: is a drone of its epoch online?"
+        )
+    });
+    Ok(sentences.collect())
+}
