@@ -1,0 +1,101 @@
+//! Drones as people see and order them.
+
+use crate::gentoo::{Cpv, TargetName};
+use crate::id::{AttemptId, BuildId, DroneId, GenerationNumber, PackageId, RunId};
+use crate::state::{AttemptPhase, DroneState};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A drone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Drone {
+    /// Its id.
+    pub id: DroneId,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub state: DroneState,
+    /// Until when it is grounded; until a person resumes it where absent.
+    pub grounded_until: Option<DateTime<Utc>>,
+    /// Whether its plans and verdicts are believed.
+    pub trusted: bool,
+    /// When its process began.
+    pub session_since: Option<DateTime<Utc>>,
+    /// When it was last heard.
+    pub seen_at: Option<DateTime<Utc>>,
+    /// Its free memory in bytes, when it was last heard.
+    pub memory_free_bytes: Option<i64>,
+    /// The free bytes where it builds, when it was last heard.
+    pub disk_free_bytes: Option<i64>,
+    /// It finishes what it has and stops.
+    pub stopping: bool,
+    /// Its live attempts, oldest first.
+    pub work: Vec<Work>,
+    /// Failures in a row.
+    pub consecutive_failures: i32,
+}
+
+/// A live attempt, as its drone's work.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Work {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The run.
+    pub run: RunId,
+    /// The package.
+    pub package: PackageId,
+    /// What it is.
+    pub cpv: Cpv,
+    /// How far it is.
+    pub phase: AttemptPhase,
+    /// When it was claimed.
+    pub claimed_at: DateTime<Utc>,
+    /// When it began to build.
+    pub started_at: Option<DateTime<Utc>>,
+    /// How long the build is expected to take, in seconds.
+    pub estimate_seconds: f64,
+}
+
+/// `PATCH /api/v1/drones/{name}`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum DroneOrder {
+    /// Finish what it has, get nothing new.
+    Drain,
+    /// Take work again.
+    Resume,
+    /// Get nothing new, and give back what it has not started.
+    Ground {
+        /// For how long; until it is resumed where absent.
+        #[serde(default)]
+        seconds: Option<u32>,
+    },
+    /// Believe its plans.
+    Trust,
+}
+
+/// The answer to `POST /api/v1/drones/{name}/distrust`: believe a drone no longer, and withdraw what it made (law 11).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Distrusted {
+    /// The drone: not trusted, and draining.
+    pub drone: Drone,
+    /// How many artifacts are withdrawn now: those that it made, and those that were built with them installed.
+    pub withdrawn: i64,
+    /// The runs that had received some of them. They are cancelled; what a next run may keep of them, it keeps.
+    pub cancelled: Vec<RunId>,
+    /// What clients can still install of them, until a next run is promoted.
+    pub published: Vec<Withdrawn>,
+}
+
+/// A withdrawn artifact that clients can install.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// The target.
+    pub target: TargetName,
+    /// Its current generation, or the one that is about to be.
+    pub generation: GenerationNumber,
+    /// What it is.
+    pub cpv: Cpv,
+    /// Its BUILD_ID.
+    pub build_id: BuildId,
+}

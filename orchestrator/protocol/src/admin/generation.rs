@@ -1,0 +1,38 @@
+//! Generations: what clients see, and saw.
+
+use crate::id::{GenerationNumber, RunId};
+use crate::state::GenerationState;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A generation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Generation {
+    /// Its number within the target.
+    pub number: GenerationNumber,
+    /// Where it stands.
+    pub state: GenerationState,
+    /// The run that made it.
+    pub run: Option<RunId>,
+    /// The generation whose set it publishes again, where no run made it.
+    pub republishes: Option<GenerationNumber>,
+    /// How many packages it has.
+    pub packages: i64,
+    /// When it became current.
+    pub promoted_at: Option<DateTime<Utc>>,
+    /// Why it was refused, where no run says so.
+    pub reason: Option<String>,
+}
+
+/// `POST /api/v1/targets/{target}/generations`: publish an earlier generation's set again, as a new generation with a new
+/// TIMESTAMP (law 9).
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Republish {
+    /// The generation whose set it is; the newest one before the current set where absent.
+    #[serde(default)]
+    pub of: Option<GenerationNumber>,
+    /// Even if it has artifacts that were withdrawn, or an older C library than the current one.
+    #[serde(default)]
+    pub force: bool,
+}

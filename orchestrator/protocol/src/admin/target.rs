@@ -1,0 +1,38 @@
+//! Targets and their world sets.
+
+use crate::gentoo::{TargetName, WorldAtom};
+use crate::id::{GenerationNumber, RunId};
+use serde::{Deserialize, Serialize};
+
+/// `POST /api/v1/targets`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTarget {
+    /// Its name: part of the binhost's URLs.
+    pub name: TargetName,
+    /// Its world set.
+    #[serde(default)]
+    pub world: Vec<WorldAtom>,
+}
+
+/// `PUT /api/v1/targets/{target}/world`: what shall be installable from the target's generations. Runs that begin later
+/// resolve it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct World {
+    /// The atoms and sets of a workstation's `/var/lib/portage/world` and `world_sets`.
+    pub world: Vec<WorldAtom>,
+}
+
+/// A target, with what its clients see.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name.
+    pub name: TargetName,
+    /// Its world set, ordered.
+    pub world: Vec<WorldAtom>,
+    /// The generation that clients see.
+    pub current: Option<GenerationNumber>,
+    /// The open run, if there is one.
+    pub open_run: Option<RunId>,
+}

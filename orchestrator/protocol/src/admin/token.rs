@@ -1,0 +1,32 @@
+//! Tokens: made once, shown once.
+
+use crate::state::Role;
+use serde::{Deserialize, Serialize};
+
+/// `POST /api/v1/join-tokens`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewJoinToken {
+    /// Whether the drone's plans and verdicts will be believed.
+    #[serde(default)]
+    pub trusted: bool,
+    /// How long the token is good, in seconds; a week at most.
+    pub ttl_seconds: u32,
+}
+
+/// `POST /api/v1/tokens`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// Admin or viewer; a drone gets its token by enrolment.
+    pub role: Role,
+    /// Who will use it.
+    pub label: String,
+}
+
+/// A token, shown once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Token {
+    /// The secret.
+    pub token: String,
+}
