@@ -19,7 +19,7 @@ async fn drones_that_claim_at_once_never_get_the_same_package() {
     for number in 0..DRONES {
         let drone = Arc::new(ScriptedDrone::join(&swarm, &format!("drone-{number}"), &plans::epoch()).await);
         tasks.push(tokio::spawn(async move {
-            let _heart = drone.heart();
+            let heart = drone.heart();
             let mut claimed = Vec::new();
             while let Some(claim) = drone.claim(0).await {
                 // Handing back makes the package claimable again at once: the race goes on.
@@ -34,13 +34,14 @@ async fn drones_that_claim_at_once_never_get_the_same_package() {
                     claimed.push(Some(claim.package));
                 }
             }
-            (drone, claimed.into_iter().flatten().collect::<Vec<_>>())
+            // Its heart outlives its last claim: one drone may find nothing long before the others do.
+            (heart, claimed.into_iter().flatten().collect::<Vec<_>>())
         }));
     }
-    let (mut all, mut drones) = (Vec::new(), Vec::new());
+    let (mut all, mut hearts) = (Vec::new(), Vec::new());
     for task in tasks {
-        let (drone, claimed) = task.await.unwrap();
-        drones.push(drone.heart());
+        let (heart, claimed) = task.await.unwrap();
+        hearts.push(heart);
         all.extend(claimed);
     }
     assert_eq!(all.len(), PACKAGES, "every package was claimed");
