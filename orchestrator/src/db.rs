@@ -4,6 +4,7 @@ pub mod claims;
 pub mod drones;
 pub mod events;
 pub mod generations;
+pub mod history;
 pub mod logs;
 pub mod overdue;
 pub mod packages;

@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod enter;
 pub mod graph;
 pub mod heartbeat;
+pub mod history;
 pub mod machine;
 pub mod maintenance;
 pub mod planner;

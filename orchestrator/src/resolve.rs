@@ -7,6 +7,7 @@ use crate::db::runs::RunError;
 use crate::db::{resolutions, runs, succession, targets};
 use crate::enter::{self, Entered, Entry};
 use crate::graph::{Graph, PlanError};
+use crate::history::History;
 use crate::machine::run::Transition;
 use crate::wake;
 use std::time::Duration;
@@ -111,7 +112,9 @@ pub async fn resolved(
         Some(ResolutionOutcome::Planned | ResolutionOutcome::Outdated) => return Ok(()),
         Some(_) => return Err(stale()),
     }
-    let graph = match Graph::of(&report.plan) {
+    let mut plan = report.plan.clone();
+    History::of(db::history::of_target(&app.db, reported.run).await?).fill(&mut plan);
+    let graph = match Graph::of(&plan) {
         Ok(graph) => graph,
         Err(error) => {
             let findings = [finding(&error)];
@@ -121,7 +124,7 @@ pub async fn resolved(
     let entry = Entry {
         run: reported.run,
         epoch: reported.epoch,
-        plan: &report.plan,
+        plan: &plan,
         graph: &graph,
         by: Some((resolution, &reported)),
         findings: &report.findings,
