@@ -8,6 +8,9 @@
 use crate::{processes, report};
 use serde_json::json;
 use std::time::Instant;
+
+use swarm_protocol::admin::{NewRun, NewTarget};
+use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::plan::Plan;
 use swarm_protocol::state::RunState;
 use swarm_tests::machines::{self, DroneMachine};
@@ -49,13 +52,15 @@ pub(crate) async fn run() {
     let drone = DroneMachine::start(&swarm, "ant", &gate).await;
     memory_of(&drone, "idle");
     let _ = drone.machine.ok(&["emerge", "--ignore-default-opts", "--oneshot", "=sys-libs/zlib-1.2.13"]);
-    for (cpv, plan) in CASES {
+    for (case, (cpv, plan)) in CASES.into_iter().enumerate() {
         let atom = format!("={cpv}");
         // The drone keeps source archives, too.
         let _ = drone.machine.ok(&["emerge", "--ignore-default-opts", "--fetchonly", "--nodeps", &atom]);
         let (mut claimed, mut started, mut plain) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..PAIRS {
-            let (from_claim, from_start) = swarm_build(&swarm, &drone, cpv, plan).await;
+        for pair in 0..PAIRS {
+            // A target of its own: a second run of one target would keep what the first built.
+            let target = format!("case-{case}-{pair}").parse().unwrap();
+            let (from_claim, from_start) = swarm_build(&swarm, &target, &drone, (cpv, plan)).await;
             claimed.push(from_claim);
             started.push(from_start);
             let begun = Instant::now();
@@ -82,9 +87,16 @@ fn memory_of(drone: &DroneMachine, when: &str) {
 }
 
 /// Seconds from *claimed* and from *started* to *received*.
-async fn swarm_build(swarm: &Swarm, drone: &DroneMachine, cpv: &str, plan: &str) -> (f64, f64) {
+async fn swarm_build(
+    swarm: &Swarm,
+    target: &TargetName,
+    drone: &DroneMachine,
+    (cpv, plan): (&str, &str),
+) -> (f64, f64) {
     let plan: Plan = serde_json::from_str(plan).unwrap();
-    let run = swarm.run(drone.epoch(), plan).await;
+    swarm.admin.create_target(&NewTarget { name: target.clone(), world: vec![] }).await.unwrap();
+    let run = NewRun { epoch: Some(drone.epoch()), plan: Some(plan) };
+    let run = swarm.admin.start_run(target, &run).await.unwrap().id;
     swarm.run_reaches(run, RunState::Promoted, 300).await;
     let package = swarm.package(run, cpv).await;
     let attempts = swarm.admin.attempts(package.id).await.unwrap();
