@@ -1,7 +1,7 @@
 # Build Swarm. Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does all of its
 # set-up on a fresh Debian 12 with git, build-essential, curl, a Rust toolchain, and root.
 
-.PHONY: demo test bench setup build lint sqlx sqlx-check fmt help
+.PHONY: demo test bench bench-binhost setup build lint sqlx sqlx-check fmt help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -21,6 +21,12 @@ bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: h
 	@$(MAKE) --no-print-directory setup >&2
 	@$(CARGO) build --release --workspace
 	@tests/with-services --durable $(CARGO) bench --quiet --package swarm-tests --bench swarm -- $(ONLY)
+
+# The same of the binhost alone, beside Portage's own tools and nginx; one of its benches with BENCH=NAME.
+bench-binhost:   ## Measure the binhost, JSON lines.
+	@$(MAKE) --no-print-directory setup >&2
+	@$(CARGO) build --release --workspace
+	@$(CARGO) bench --quiet --package swarm-tests --bench binhost -- $(BENCH)
 
 bench-%:
 	@$(MAKE) --no-print-directory bench ONLY=$*

@@ -10,16 +10,17 @@
 //! Each also says how much memory the daemons hold at its start and at its end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a bench fails")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod hand_off;
-mod host;
 mod overhead;
 mod pgbench;
 mod plans;
 mod processes;
-mod report;
 mod statements;
 mod throughput;
 
+pub(crate) use common::{host, report};
 use std::process::ExitCode;
 
 const NAMES: [&str; 3] = ["hand-off", "throughput", "overhead"];
@@ -33,7 +34,8 @@ async fn main() -> ExitCode {
         eprintln!("there is no bench {unknown}; there are {}", NAMES.join(", "));
         return ExitCode::from(2);
     }
-    report::line(&host::describe().await);
+    report::line(&host::machine());
+    report::line(&host::services().await);
     for name in NAMES {
         if wanted.is_empty() || wanted.iter().any(|one| one == name) {
             match name {

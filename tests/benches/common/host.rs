@@ -20,13 +20,7 @@ fn field(path: &str, key: &str) -> String {
 }
 
 /// The first line of every report.
-pub(crate) async fn describe() -> Value {
-    let database = Database::empty().await;
-    let show = async |setting: &str| -> String {
-        let value = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
-        value.fetch_one(&database.pool).await.unwrap()
-    };
-    let data = show("data_directory").await;
+pub(crate) fn machine() -> Value {
     json!({
         "name": "machine",
         "cpu": field("/proc/cpuinfo", "model name"),
@@ -34,6 +28,21 @@ pub(crate) async fn describe() -> Value {
         "memory": field("/proc/meminfo", "MemTotal"),
         "load": std::fs::read_to_string("/proc/loadavg").unwrap().split(' ').next(),
         "kernel": said("uname", &["-sr"]),
+        "rustc": said("rustc", &["--version"]),
+        "commit": said("git", &["describe", "--always", "--dirty"]),
+    })
+}
+
+/// The second one, where they take part.
+pub(crate) async fn services() -> Value {
+    let database = Database::empty().await;
+    let show = async |setting: &str| -> String {
+        let value = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
+        value.fetch_one(&database.pool).await.unwrap()
+    };
+    let data = show("data_directory").await;
+    json!({
+        "name": "services",
         "postgres": {
             "version": show("server_version").await,
             "fsync": show("fsync").await,
@@ -42,7 +51,5 @@ pub(crate) async fn describe() -> Value {
             "file_system": said("stat", &["--file-system", "--format=%T", &data]),
         },
         "redis": said("redis-server", &["--version"]),
-        "rustc": said("rustc", &["--version"]),
-        "commit": said("git", &["describe", "--always", "--dirty"]),
     })
 }

@@ -1,0 +1,26 @@
+//! What the binhost costs, beside Portage's own tools and nginx in the same run, on this machine, over loopback.
+//! `make bench-binhost` runs all of it; standard output is JSON, one object per line.
+//!
+//! | bench | what |
+//! |---|---|
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a bench fails")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use common::{host, report};
+use std::process::ExitCode;
+
+const NAMES: [&str; 0] = [];
+
+fn main() -> ExitCode {
+    // Cargo adds an option of its own.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        eprintln!("there is no bench {unknown}; there are {}", NAMES.join(", "));
+        return ExitCode::from(2);
+    }
+    report::line(&host::machine());
+    ExitCode::SUCCESS
+}
