@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpkg::Gpkg;
-use crate::index;
+use crate::packages::METADATA_KEYS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use swarm_protocol::binhost::Staged;
@@ -35,7 +35,7 @@ impl Artifact {
     /// The artifact that an unsigned package becomes.
     pub(crate) fn of(package: &Gpkg, cpv: &Cpv, build_id: BuildId, mtime: i64) -> Self {
         let value = |key: &&str| Some(((*key).to_owned(), package.metadata.get(key).to_owned()));
-        let metadata = index::METADATA_KEYS.iter().filter_map(value).filter(|(_, value)| !value.is_empty());
+        let metadata = METADATA_KEYS.iter().filter_map(value).filter(|(_, value)| !value.is_empty());
         Self {
             built: package.blake3,
             published: package.blake3,

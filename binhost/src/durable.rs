@@ -56,9 +56,14 @@ impl TempFile {
         self.file.write_all(bytes).doing("write", &self.path)
     }
 
+    /// Makes the bytes durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync_all().doing("sync", &self.path)
+    }
+
     /// Gives the file its lasting name: fsync, rename, fsync of the directory.
     pub(crate) fn persist(mut self, to: &Path) -> Result<()> {
-        self.file.sync_all().doing("sync", &self.path)?;
+        self.sync()?;
         fs::rename(&self.path, to).doing("rename", &self.path)?;
         self.kept = true;
         to.parent().map_or(Ok(()), sync_dir)

@@ -28,7 +28,10 @@
 //! Order, unique and plain names, one directory, sizes, both digests of every member, and that Manifest and members
 //! name each other exactly. The image is hashed as it passes and never decompressed. Only when the Manifest agrees is
 //! the metadata decompressed, under a cap. Signatures are not judged here: the binhost replaces them when it signs.
-//! We are stricter than Portage, which takes the members in any order and ignores what follows the archive.
+//!
+//! That is [`read`], for what the binhost publishes, and stricter than Portage. [`inspect`] takes what Portage takes
+//! when it makes an index: members in any order and others besides if the Manifest lists them, anything behind the
+//! archive, and an image that is there in full but may not have its digests.
 
 mod compression;
 mod container;
@@ -42,7 +45,12 @@ pub use manifest::ManifestError;
 pub use metadata::{Metadata, MetadataError};
 pub use tar::TarError;
 
+pub use digests::FileDigests;
+pub(crate) use digests::Indexed;
+
+use container::Rigour;
 use digests::Whole;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use swarm_protocol::Digest;
 
@@ -112,11 +120,23 @@ impl GpkgError {
 /// Reads and verifies a whole package.
 pub fn read(reader: impl Read) -> Result<Gpkg, GpkgError> {
     let mut whole = Whole::new(reader);
-    let parts = container::read(&mut whole)?;
+    let parts = container::read(&mut whole, Rigour::Whole)?;
     let tar = parts.compression.decompress(&parts.metadata, metadata::LARGEST_TOTAL);
     let metadata = Metadata::read(&tar.map_err(MetadataError::Compression)?)?;
-    let (size, blake3, md5, sha1) = whole.finish();
+    let (FileDigests { size, md5, sha1 }, blake3) = whole.finish();
     Ok(Gpkg { basename: parts.basename, metadata, size, blake3, md5, sha1 })
+}
+
+/// Reads a package as Portage does for an index: the values of `keys` as they stand there.
+pub fn inspect(
+    reader: impl Read,
+    keys: &[&str],
+) -> Result<(BTreeMap<String, Vec<u8>>, FileDigests), GpkgError> {
+    let mut indexed = Indexed::new(reader);
+    let parts = container::read(&mut indexed, Rigour::Portage)?;
+    let archive = parts.compression.reader(&parts.metadata).map_err(MetadataError::Compression)?;
+    let values = metadata::values(archive, keys)?;
+    Ok((values, indexed.finish()))
 }
 
 #[cfg(test)]

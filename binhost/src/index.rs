@@ -47,35 +47,11 @@
 //! at the same TIMESTAMP has the same bytes.
 
 use crate::artifact::Artifact;
+use crate::packages;
 use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use swarm_protocol::Digest;
-
-/// The keys that come from a package's metadata, by their names before translation, as the index orders them.
-pub(crate) const METADATA_KEYS: &[&str] = &[
-    "BDEPEND",
-    "BUILD_TIME",
-    "CHOST",
-    "DEFINED_PHASES",
-    "DEPEND",
-    "EAPI",
-    "IDEPEND",
-    "IUSE",
-    "KEYWORDS",
-    "LICENSE",
-    "PDEPEND",
-    "PROPERTIES",
-    "PROVIDES",
-    "RDEPEND",
-    "REQUIRES",
-    "RESTRICT",
-    "SLOT",
-    "USE",
-    "USER_PATCHES",
-    "repository",
-];
 
 /// Bytes to be served, with their validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,26 +103,7 @@ fn entry(text: &mut String, artifact: &Artifact) {
     ];
     let own = own.iter().map(|(key, value)| (*key, value.as_str()));
     let metadata = artifact.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let mut lines: Vec<(&str, &str)> =
-        own.chain(metadata).filter(|(key, value)| !is_default(key, value)).collect();
-    lines.sort_unstable();
-    for (key, value) in lines {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{}: {value}", written(key));
-    }
-    text.push('\n');
-}
-
-fn is_default(key: &str, value: &str) -> bool {
-    value.is_empty() || (matches!(key, "EAPI" | "SLOT") && value == "0")
-}
-
-fn written(key: &str) -> &str {
-    match key {
-        "_mtime_" => "MTIME",
-        "repository" => "REPO",
-        other => other,
-    }
+    packages::push_entry(text, &packages::Values::new(), own.chain(metadata));
 }
 
 fn gzip(timestamp: i64, text: &[u8]) -> Vec<u8> {

@@ -1,9 +1,10 @@
 //! `build-binhost`: the artifact store that drones upload to and workstations install from.
 
 use anyhow::{Context, Result};
-use build_binhost::{clock::SystemClock, config::Config, daemon};
+use build_binhost::{clock::SystemClock, config::Config, daemon, reindex};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -31,9 +32,11 @@ struct Arguments {
 enum Command {
     /// Run the daemon (the default).
     Serve,
+    /// Write the index of a directory of packages, as `emaint binhost --fix` does. Needs no configuration.
+    Reindex(reindex::Arguments),
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
@@ -42,13 +45,16 @@ fn main() -> Result<()> {
     } else {
         log.init();
     }
+    if let Some(Command::Reindex(arguments)) = &arguments.command {
+        return reindex::command(arguments);
+    }
     let config = Config::load(&arguments.config)?;
     if arguments.check_config {
         println!("{}: the configuration is good", arguments.config.display());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
-    let Command::Serve = arguments.command.unwrap_or(Command::Serve);
-    tokio::runtime::Runtime::new()?.block_on(serve(config))
+    tokio::runtime::Runtime::new()?.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> Result<()> {

@@ -10,6 +10,7 @@
 //! | [`gpkg`] | binary packages for scripted drones |
 //! | [`plans`] | plans and epochs |
 //! | [`machines`] | machines in which real Portage runs: boxes |
+//! | [`pkgdirs`] | directories of binary packages that Portage fills and indexes |
 //! | [`cli`] | the real `swarm` |
 //! | [`checker`] | what must be true of every event log |
 //! | [`port`] | TCP ports of a test's own |
@@ -29,6 +30,7 @@ pub mod drone;
 pub mod embedded;
 pub mod gpkg;
 pub mod machines;
+pub mod pkgdirs;
 pub mod plans;
 pub mod port;
 pub mod process;

@@ -66,7 +66,7 @@ impl Compression {
         if out.len() as u64 > limit { Err(CompressionError::TooLarge(limit)) } else { Ok(out) }
     }
 
-    fn reader<'a>(self, bytes: &'a [u8]) -> Result<Box<dyn Read + 'a>, CompressionError> {
+    pub(super) fn reader<'a>(self, bytes: &'a [u8]) -> Result<Box<dyn Read + 'a>, CompressionError> {
         Ok(match self {
             Self::None => Box::new(bytes),
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),

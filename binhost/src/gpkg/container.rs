@@ -29,6 +29,7 @@ enum Kind {
     Image,
     ImageSignature,
     Manifest,
+    Other,
 }
 
 impl Kind {
@@ -55,6 +56,7 @@ impl Kind {
             Self::Image => 3,
             Self::ImageSignature => 4,
             Self::Manifest => 5,
+            Self::Other => 6,
         }
     }
 
@@ -63,7 +65,7 @@ impl Kind {
             Self::Version => LARGEST_VERSION,
             Self::Metadata(_) => metadata::LARGEST_TOTAL,
             Self::MetadataSignature | Self::ImageSignature => LARGEST_SIGNATURE,
-            Self::Image => u64::MAX,
+            Self::Image | Self::Other => u64::MAX,
             Self::Manifest => LARGEST_MANIFEST,
         }
     }
@@ -75,13 +77,23 @@ pub(super) struct Seen {
     /// The name without its directory, as the Manifest has it.
     pub(super) file: String,
     pub(super) size: u64,
-    pub(super) blake2b: String,
-    pub(super) sha512: String,
+    /// BLAKE2B and SHA512, where they were taken.
+    pub(super) digests: Option<(String, String)>,
+}
+
+/// How much of a container is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rigour {
+    /// All of it.
+    Whole,
+    /// What Portage judges before it indexes a package (`portage/gpkg.py`, `_verify_binpkg(metadata_only=True)`).
+    Portage,
 }
 
 /// Reads the container to its end.
-pub(super) fn read(reader: impl Read) -> Result<Parts, GpkgError> {
-    let mut tar = Reader::new(reader);
+pub(super) fn read(reader: impl Read, rigour: Rigour) -> Result<Parts, GpkgError> {
+    let strict = rigour == Rigour::Whole;
+    let mut tar = if strict { Reader::new(reader) } else { Reader::lenient(reader) };
     let mut seen: Vec<Seen> = Vec::new();
     let mut basename: Option<String> = None;
     let mut archive = None;
@@ -89,20 +101,26 @@ pub(super) fn read(reader: impl Read) -> Result<Parts, GpkgError> {
     while let Some(entry) = tar.next().map_err(GpkgError::Container)? {
         let (directory, file) = place(&entry.name, basename.as_deref())?;
         basename = Some(directory.to_owned());
-        let kind = Kind::of(file).ok_or_else(|| GpkgError::Unknown(entry.name.clone()))?;
-        if seen.last().is_some_and(|last| last.kind.rank() >= kind.rank()) || misplaced(kind, file, &seen) {
+        let kind = Kind::of(file).unwrap_or(Kind::Other);
+        if strict && kind == Kind::Other {
+            return Err(GpkgError::Unknown(entry.name));
+        }
+        let repeated = seen.iter().any(|member| member.file == file);
+        if repeated || strict && (disordered(kind, &seen) || misplaced(kind, file, &seen)) {
             return Err(GpkgError::Order(entry.name));
         }
-        let (digests, data) = member(&mut tar, &entry, kind)?;
+        let hashed = strict || !matches!(kind, Kind::Image | Kind::ImageSignature);
+        let (digests, data) = member(&mut tar, &entry, kind, hashed)?;
         match kind {
-            Kind::Metadata(compression) => archive = Some((compression, data)),
+            // Of several, Portage takes the first.
+            Kind::Metadata(compression) if archive.is_none() => archive = Some((compression, data)),
             Kind::Manifest => manifest = Some(data),
             _ => {}
         }
-        let (blake2b, sha512) = digests.finish();
-        seen.push(Seen { kind, file: file.to_owned(), size: entry.size, blake2b, sha512 });
+        let digests = digests.map(MemberDigests::finish);
+        seen.push(Seen { kind, file: file.to_owned(), size: entry.size, digests });
     }
-    complete(&seen)?;
+    complete(&seen, strict)?;
     let (Some(basename), Some((compression, metadata)), Some(manifest)) = (basename, archive, manifest)
     else {
         return Err(GpkgError::Missing("gpkg-1"));
@@ -123,39 +141,47 @@ fn place<'a>(name: &'a str, before: Option<&str>) -> Result<(&'a str, &'a str), 
     parts.ok_or_else(|| GpkgError::Place(name.to_owned()))
 }
 
+fn disordered(kind: Kind, seen: &[Seen]) -> bool {
+    seen.last().is_some_and(|last| last.kind.rank() >= kind.rank())
+}
+
 /// A signature stands directly behind what it signs, under its name.
 fn misplaced(kind: Kind, file: &str, seen: &[Seen]) -> bool {
     let signature = matches!(kind, Kind::MetadataSignature | Kind::ImageSignature);
     signature && seen.last().is_none_or(|last| file.strip_suffix(".sig") != Some(&last.file))
 }
 
-/// Hashes a member as it passes; of the metadata and the Manifest, the bytes are kept as well.
+/// Reads a member, hashed as it passes if asked for; of the metadata and the Manifest, the bytes are kept as well.
 fn member<R: Read>(
     tar: &mut Reader<R>,
     entry: &Entry,
     kind: Kind,
-) -> Result<(MemberDigests, Vec<u8>), GpkgError> {
+    hashed: bool,
+) -> Result<(Option<MemberDigests>, Vec<u8>), GpkgError> {
     if entry.size > kind.limit() {
         let name = entry.name.clone();
         return Err(GpkgError::TooLarge { name, size: entry.size, limit: kind.limit() });
     }
     let keep = matches!(kind, Kind::Metadata(_) | Kind::Manifest);
-    let mut digests = MemberDigests::default();
+    let mut digests = hashed.then(MemberDigests::default);
     let mut data = Vec::new();
-    let mut buffer = vec![0; 64 << 10];
+    let mut buffer = vec![0; usize::try_from(entry.size).unwrap_or(usize::MAX).clamp(1, 64 << 10)];
     loop {
         let count = tar.read(&mut buffer).map_err(GpkgError::Container)?;
         let Some(read @ [_, ..]) = buffer.get(..count) else { return Ok((digests, data)) };
-        digests.update(read);
+        if let Some(digests) = &mut digests {
+            digests.update(read);
+        }
         if keep {
             data.extend_from_slice(read);
         }
     }
 }
 
-fn complete(seen: &[Seen]) -> Result<(), GpkgError> {
+/// Portage needs no image before it installs a package.
+fn complete(seen: &[Seen], strict: bool) -> Result<(), GpkgError> {
     for (rank, name) in [(0, "gpkg-1"), (1, "metadata.tar"), (3, "image.tar"), (5, "Manifest")] {
-        if !seen.iter().any(|member| member.kind.rank() == rank) {
+        if (strict || rank != 3) && !seen.iter().any(|member| member.kind.rank() == rank) {
             return Err(GpkgError::Missing(name));
         }
     }

@@ -33,34 +33,66 @@ impl MemberDigests {
     }
 }
 
-/// Passes a file through, counting and hashing all of it.
-pub(super) struct Whole<R> {
+/// What the index says of a file's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileDigests {
+    /// The length in bytes.
+    pub size: u64,
+    /// MD5 in hexadecimal.
+    pub md5: String,
+    /// SHA-1 in hexadecimal.
+    pub sha1: String,
+}
+
+/// Passes a file through and takes what the index says of it.
+pub(crate) struct Indexed<R> {
     inner: R,
     size: u64,
-    blake3: blake3::Hasher,
     md5: Md5,
     sha1: Sha1,
 }
 
-impl<R> Whole<R> {
-    pub(super) fn new(inner: R) -> Self {
-        Self { inner, size: 0, blake3: blake3::Hasher::new(), md5: Md5::new(), sha1: Sha1::new() }
+impl<R> Indexed<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Self { inner, size: 0, md5: Md5::new(), sha1: Sha1::new() }
     }
 
-    /// Length, BLAKE3, MD5 and SHA-1 of what has passed.
-    pub(super) fn finish(self) -> (u64, Digest, String, String) {
-        (self.size, self.blake3.finalize().into(), hex(self.md5.finalize()), hex(self.sha1.finalize()))
+    pub(crate) fn finish(self) -> FileDigests {
+        FileDigests { size: self.size, md5: hex(self.md5.finalize()), sha1: hex(self.sha1.finalize()) }
+    }
+}
+
+impl<R: Read> Read for Indexed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let bytes = buffer.get(..count).unwrap_or_default();
+        self.size += bytes.len() as u64;
+        self.md5.update(bytes);
+        self.sha1.update(bytes);
+        Ok(count)
+    }
+}
+
+/// The same with the BLAKE3 digest, by which the store knows the file.
+pub(super) struct Whole<R> {
+    indexed: Indexed<R>,
+    blake3: blake3::Hasher,
+}
+
+impl<R> Whole<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { indexed: Indexed::new(inner), blake3: blake3::Hasher::new() }
+    }
+
+    pub(super) fn finish(self) -> (FileDigests, Digest) {
+        (self.indexed.finish(), self.blake3.finalize().into())
     }
 }
 
 impl<R: Read> Read for Whole<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        let bytes = buffer.get(..count).unwrap_or_default();
-        self.size += bytes.len() as u64;
-        self.blake3.update(bytes);
-        self.md5.update(bytes);
-        self.sha1.update(bytes);
+        let count = self.indexed.read(buffer)?;
+        self.blake3.update(buffer.get(..count).unwrap_or_default());
         Ok(count)
     }
 }

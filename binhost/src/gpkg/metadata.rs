@@ -8,9 +8,12 @@
 use super::compression::CompressionError;
 use super::tar::{Reader, TarError};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 
 /// The largest decompressed archive. The environment is the largest part of real ones: some hundred KiB.
 pub(super) const LARGEST_TOTAL: u64 = 16 << 20;
+/// The most that is decompressed of an archive that only passes; it costs time, not memory.
+const LARGEST_SCAN: u64 = 256 << 20;
 /// The largest single value.
 const LARGEST_VALUE: u64 = 4 << 20;
 
@@ -118,7 +121,42 @@ impl Metadata {
     }
 }
 
-fn read_all(tar: &mut Reader<&[u8]>) -> Result<Vec<u8>, TarError> {
+/// The values of `keys` as they stand in an archive that Portage would read: a name may come twice, and then the later
+/// one counts.
+pub(super) fn values(archive: impl Read, keys: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, MetadataError> {
+    let mut tar = Reader::lenient(Capped { inner: archive, left: LARGEST_SCAN });
+    let mut values = BTreeMap::new();
+    while let Some(entry) = tar.next()? {
+        let key = entry.name.strip_prefix("metadata/");
+        let key = key.ok_or_else(|| MetadataError::Place(entry.name.clone()))?.to_owned();
+        if !keys.contains(&key.as_str()) {
+            continue;
+        }
+        if entry.size > LARGEST_VALUE {
+            return Err(MetadataError::TooLarge { key, size: entry.size });
+        }
+        values.insert(key, read_all(&mut tar)?);
+    }
+    Ok(values)
+}
+
+/// Passes so many bytes, and fails at more.
+struct Capped<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Capped<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            io::Error::other(format!("it decompresses to more than the {LARGEST_SCAN} bytes allowed"))
+        })?;
+        Ok(count)
+    }
+}
+
+fn read_all(tar: &mut Reader<impl Read>) -> Result<Vec<u8>, TarError> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {

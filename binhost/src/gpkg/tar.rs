@@ -61,11 +61,17 @@ pub(super) struct Reader<R> {
     position: u64,
     remaining: u64,
     padding: u64,
+    lenient: bool,
 }
 
 impl<R: Read> Reader<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, position: 0, remaining: 0, padding: 0 }
+        Self { inner, position: 0, remaining: 0, padding: 0, lenient: false }
+    }
+
+    /// Takes whatever follows the first member and is no header for the end of the archive, as `tarfile.py` does.
+    pub(super) fn lenient(inner: R) -> Self {
+        Self { lenient: true, ..Self::new(inner) }
     }
 
     /// The next member; the rest of the current one is skipped. At the end, that nothing follows is checked.
@@ -74,11 +80,17 @@ impl<R: Read> Reader<R> {
         loop {
             self.skip_member()?;
             let at = self.position;
-            let block = self.block()?;
-            if block.iter().all(|byte| *byte == 0) {
+            let block = match self.block() {
+                Err(TarError::Truncated) if self.lenient && at > 0 => return Ok(None),
+                block => block?,
+            };
+            if !self.lenient && block.iter().all(|byte| *byte == 0) {
                 return self.end(long_name.is_some(), at);
             }
-            let header = Header::parse(&block, at)?;
+            let header = match Header::parse(&block, at) {
+                Err(_) if self.lenient && at > 0 => return self.drain(),
+                header => header?,
+            };
             self.remaining = header.size;
             self.padding = header.size.next_multiple_of(BLOCK) - header.size;
             if header.kind == b'L' && long_name.is_none() {
@@ -139,6 +151,12 @@ impl<R: Read> Reader<R> {
             }
         }
         Ok(block)
+    }
+
+    fn drain(&mut self) -> Result<Option<Entry>, TarError> {
+        let mut buffer = [0; 8192];
+        while self.read_some(&mut buffer)? > 0 {}
+        Ok(None)
     }
 
     /// After a zero block: one more, then nothing but whole zero blocks.

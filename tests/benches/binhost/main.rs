@@ -3,15 +3,17 @@
 //!
 //! | bench | what |
 //! |---|---|
+//! | [`reindex`] | `build-binhost reindex` beside `emaint binhost --fix`, small packages and large ones |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a bench fails")]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod reindex;
 
 use common::{host, report};
 use std::process::ExitCode;
 
-const NAMES: [&str; 0] = [];
+const NAMES: [&str; 1] = ["reindex"];
 
 fn main() -> ExitCode {
     // Cargo adds an option of its own.
@@ -22,5 +24,13 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     report::line(&host::machine());
+    for name in NAMES {
+        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
+            match name {
+                "reindex" => reindex::run(),
+                _ => unreachable!("every name has its bench"),
+            }
+        }
+    }
     ExitCode::SUCCESS
 }

@@ -29,6 +29,12 @@ pub struct InvalidCpv {
 }
 
 impl Cpv {
+    /// Category, name and version of a text, however long: an index may name what the swarm would not build.
+    #[must_use]
+    pub fn split(text: &str) -> Option<(&str, &str, &str)> {
+        parts(text).ok()
+    }
+
     /// The category, as in `sys-libs`.
     #[must_use]
     pub fn category(&self) -> &str {
@@ -77,14 +83,7 @@ impl FromStr for Cpv {
         if text.len() > LONGEST {
             return Err(refuse("it is longer than 200 bytes"));
         }
-        let (category, pf) = text.split_once('/').ok_or_else(|| refuse("there is no '/'"))?;
-        if !is_word(category, "+_.-", "-.+") {
-            return Err(refuse("the category breaks PMS 3.1.1"));
-        }
-        let (name, version) = split_version(pf).ok_or_else(|| refuse("there is no version (PMS 3.2)"))?;
-        if !is_word(name, "+_-", "-+") || split_version(name).is_some() {
-            return Err(refuse("the package name breaks PMS 3.1.2"));
-        }
+        let (category, name, version) = parts(text).map_err(refuse)?;
         Ok(Self { category: category.to_owned(), name: name.to_owned(), version: version.to_owned() })
     }
 }
@@ -102,6 +101,18 @@ impl fmt::Debug for Cpv {
 }
 
 text_type!(Cpv, InvalidCpv);
+
+fn parts(text: &str) -> Result<(&str, &str, &str), &'static str> {
+    let (category, pf) = text.split_once('/').ok_or("there is no '/'")?;
+    if !is_word(category, "+_.-", "-.+") {
+        return Err("the category breaks PMS 3.1.1");
+    }
+    let (name, version) = split_version(pf).ok_or("there is no version (PMS 3.2)")?;
+    if !is_word(name, "+_-", "-+") || split_version(name).is_some() {
+        return Err("the package name breaks PMS 3.1.2");
+    }
+    Ok((category, name, version))
+}
 
 fn is_word(text: &str, also: &str, not_first: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
