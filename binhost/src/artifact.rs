@@ -1,7 +1,7 @@
 //! A published artifact: what the index and the served view need to know of it, without opening its file again.
 
 use crate::error::{Error, Result};
-use crate::gpkg::Gpkg;
+use crate::gpkg::{FileDigests, Gpkg, Signed};
 use crate::packages::METADATA_KEYS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use swarm_protocol::{Code, Digest};
 pub(crate) struct Artifact {
     /// The bytes that the drone uploaded.
     pub(crate) built: Digest,
-    /// The bytes that are served; the same as long as nothing is signed.
+    /// The bytes that are served: the signed container, or the same where nothing is signed.
     pub(crate) published: Digest,
     pub(crate) cpv: Cpv,
     pub(crate) build_id: BuildId,
@@ -48,6 +48,12 @@ impl Artifact {
             sha1: package.sha1.clone(),
             metadata: metadata.collect(),
         }
+    }
+
+    /// The artifact that this one becomes when it is signed; its file was written at `mtime`.
+    pub(crate) fn signed(self, signed: Signed, mtime: i64) -> Self {
+        let Signed { file: FileDigests { size, md5, sha1 }, blake3: published, .. } = signed;
+        Self { published, size, mtime, md5, sha1, ..self }
     }
 
     pub(crate) fn staged(&self) -> Staged {

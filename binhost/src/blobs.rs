@@ -3,8 +3,10 @@
 //! ```text
 //! blobs/3f/3f8e4c…     immutable; hard links from generations point here
 //! uploads/3f8e4c….7    an upload on its way; swept at start
+//! uploads/new.8        a signed package on its way; likewise
 //! ```
 
+use crate::clock;
 use crate::durable::{self, TempFile};
 use crate::error::{Doing, Error, Result};
 use std::fs::File;
@@ -77,6 +79,24 @@ impl Blobs {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let file = TempFile::create(self.uploads.join(format!("{digest}.{number}")))?;
         Ok(Upload { file, hasher: blake3::Hasher::new(), digest, to: self.path(digest) })
+    }
+
+    /// Begins a blob that the binhost itself writes, whose digest is not known before its end.
+    pub(crate) fn begin(&self) -> Result<TempFile> {
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        TempFile::create(self.uploads.join(format!("new.{number}")))
+    }
+
+    /// Gives it its address.
+    pub(crate) fn keep(&self, file: TempFile, digest: Digest) -> Result<()> {
+        file.persist(&self.path(digest))
+    }
+
+    /// When a blob was written, in Unix seconds.
+    pub(crate) fn modified(&self, digest: Digest) -> Result<i64> {
+        let path = self.path(digest);
+        let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+        modified.map(clock::unix_seconds).doing("look at", &path)
     }
 
     /// Writes and removes a file, to see whether the disk takes one.

@@ -10,9 +10,11 @@
 //! ```
 //!
 //! `BUILD_BINHOST_DIRECTORY`, `BUILD_BINHOST_LISTEN` and `BUILD_BINHOST_TICKET_KEY` override their fields, for
-//! containers. There is no secret in this file: the ticket key is the public half.
+//! containers. There is no secret in this file: the ticket key is the public half, and the keys that sign packages are
+//! in `directory`.
 
 use anyhow::{Context, Result, ensure};
+use axum::http::Uri;
 use serde::{Deserialize, Deserializer, de};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,9 +32,56 @@ pub struct Config {
     /// The orchestrator's public key, as `build-orchestrator ticket-key` prints it: 64 hexadecimal digits.
     #[serde(deserialize_with = "ticket_key")]
     pub ticket_key: TicketVerifier,
+    /// Where clients reach the binhost, if that is not what they call it: `https://binhost.example.org`, behind a proxy.
+    /// It goes into the `binrepos.conf` that is served.
+    #[serde(default)]
+    pub public_url: Option<PublicUrl>,
+    /// Whether packages are signed.
+    #[serde(default)]
+    pub signing: Signing,
     /// How much a client may ask for.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// `[signing]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Signing {
+    /// Whether what is staged from now on gets signed, with the key in the directory's `keys/`.
+    pub enabled: bool,
+}
+
+impl Default for Signing {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// The beginning of URLs: a scheme, a host, perhaps a path, no slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let fits = |uri: &Uri| {
+            let http = matches!(uri.scheme_str(), Some("http" | "https"));
+            http && uri.query().is_none() && uri.authority().is_some_and(|host| !host.as_str().contains('@'))
+        };
+        match text.parse::<Uri>() {
+            Ok(uri) if fits(&uri) => Ok(Self(text.trim_end_matches('/').to_owned())),
+            _ => Err(de::Error::custom("a URL like https://binhost.example.org is expected")),
+        }
+    }
 }
 
 /// `[limits]`.
@@ -148,6 +197,11 @@ mod tests {
         assert!(refusal("").contains("missing field `directory`"));
         assert!(refusal(&text("").replace("/srv", "srv")).contains("absolute"));
         assert!(refusal(&text("[limits]\nconnections = 0")).contains("limits.connections"));
+        assert!(refusal(&text("[signing]\nenable = false")).contains("unknown field `enable`"));
+        for url in ["binhost", "ftp://binhost", "http://me@binhost", "http://binhost/?a", "http://a\\nb"] {
+            let said = refusal(&text(&format!("public_url = \"{url}\"")));
+            assert!(said.contains("line 4") && said.contains("a URL like"), "{url}: {said}");
+        }
         let listen =
             Config::parse(&text(""), |name| (name == "BUILD_BINHOST_LISTEN").then(|| "80".to_owned()));
         assert!(format!("{:#}", listen.unwrap_err()).contains("BUILD_BINHOST_LISTEN"));

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, App};
 use crate::server;
+use crate::signing::{self, Keyring};
 use crate::store::Store;
 use anyhow::{Context, Result};
 use axum::Router;
@@ -18,6 +19,9 @@ pub struct Daemon {
     address: SocketAddr,
     router: Router,
     bounds: server::Bounds,
+    /// The keys to be watched, and the clock to do it by.
+    keyring: Option<Keyring>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Opens the store and binds the address; nothing is answered before [`Daemon::run`].
@@ -25,6 +29,10 @@ pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Daemon> {
     let directory = config.directory.clone();
     let store = tokio::task::spawn_blocking(move || Store::open(&directory)).await?;
     let store = store.with_context(|| format!("cannot open the store in {}", config.directory.display()))?;
+    let keyring = config.signing.enabled.then(|| Keyring::of(&config.directory));
+    if let Some(keyring) = &keyring {
+        keyring.open(clock.now()).context("cannot sign packages")?;
+    }
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
@@ -33,8 +41,15 @@ pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Daemon> {
         header: config.limits.header_time(),
         stall: config.limits.stall_time(),
     };
-    let app = App { store: Arc::new(store), tickets: config.ticket_key, clock, limits: config.limits };
-    Ok(Daemon { listener, address, router: http::router(app), bounds })
+    let app = App {
+        store: Arc::new(store),
+        keyring: keyring.clone(),
+        public_url: config.public_url,
+        tickets: config.ticket_key,
+        clock: Arc::clone(&clock),
+        limits: config.limits,
+    };
+    Ok(Daemon { listener, address, router: http::router(app), bounds, keyring, clock })
 }
 
 impl Daemon {
@@ -46,6 +61,9 @@ impl Daemon {
 
     /// Serves until `stop` is cancelled and the running requests have ended.
     pub async fn run(self, stop: CancellationToken) {
+        if let Some(keyring) = self.keyring {
+            tokio::spawn(signing::watch(keyring, self.clock, stop.clone()));
+        }
         server::serve(self.listener, self.router, self.bounds, stop).await;
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::error::{Doing, Result};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Makes the names in a directory durable.
@@ -25,7 +26,7 @@ pub(crate) fn create_dir(root: &Path, relative: &Path) -> Result<PathBuf> {
         path.push(part);
         match fs::create_dir(&path) {
             Ok(()) => sync_dir(&parent)?,
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).doing("create", &path),
         }
     }
@@ -38,6 +39,14 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     to.parent().map_or(Ok(()), sync_dir)
 }
 
+/// Removes what an interrupted change left under a temporary name, if it left anything.
+pub(crate) fn remove_leftover(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).doing("remove", path),
+        _ => Ok(()),
+    }
+}
+
 /// A file under a temporary name. It disappears when it is dropped, however the work on it ends.
 pub(crate) struct TempFile {
     path: PathBuf,
@@ -48,7 +57,17 @@ pub(crate) struct TempFile {
 impl TempFile {
     /// A new, empty file; `path` must not exist.
     pub(crate) fn create(path: PathBuf) -> Result<Self> {
-        let file = File::create_new(&path).doing("create", &path)?;
+        Self::with(path, 0o666)
+    }
+
+    /// The same, for its owner's eyes only, whatever the umask.
+    pub(crate) fn create_private(path: PathBuf) -> Result<Self> {
+        Self::with(path, 0o600)
+    }
+
+    fn with(path: PathBuf, mode: u32) -> Result<Self> {
+        let file =
+            File::options().write(true).create_new(true).mode(mode).open(&path).doing("create", &path)?;
         Ok(Self { path, file, kept: false })
     }
 
@@ -67,6 +86,16 @@ impl TempFile {
         fs::rename(&self.path, to).doing("rename", &self.path)?;
         self.kept = true;
         to.parent().map_or(Ok(()), sync_dir)
+    }
+}
+
+impl Write for TempFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a call fails: refusals that the client reads, and faults of the machine that only the log reads in full.
 
+use crate::signing::KeyError;
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
@@ -19,9 +20,18 @@ pub(crate) enum Error {
         /// What came of it.
         source: io::Error,
     },
+    /// There is no key to sign with, or it cannot.
+    #[error("{0}")]
+    Key(KeyError),
     /// The store is not as this program leaves it.
     #[error("{0}")]
     Damaged(String),
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
 }
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -42,6 +52,11 @@ impl Error {
             Self::Io { doing, source } => {
                 tracing::error!(error = %source, "{doing}");
                 Problem::new(Code::Internal, "the binhost's file system failed; its log says how")
+            }
+            Self::Key(KeyError::Io(error)) => error.into_problem(),
+            Self::Key(error) => {
+                tracing::error!(%error, "packages cannot be signed");
+                Problem::new(Code::SigningKey, "the binhost cannot sign packages; its log says why")
             }
             Self::Damaged(what) => {
                 tracing::error!("{what}");

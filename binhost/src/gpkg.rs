@@ -1,4 +1,5 @@
 //! GPKG, Gentoo's binary package (GLEP 78), read in one pass: nothing is unpacked, no child process is started.
+//! [`sign`] writes the signed container of one that was read.
 //!
 //! # The format
 //!
@@ -38,11 +39,14 @@ mod container;
 mod digests;
 mod manifest;
 mod metadata;
+mod sign;
 mod tar;
+mod tar_writer;
 
 pub use compression::Compression;
 pub use manifest::ManifestError;
 pub use metadata::{Metadata, MetadataError};
+pub(crate) use sign::{SignError, Signed, sign};
 pub use tar::TarError;
 
 pub use digests::FileDigests;

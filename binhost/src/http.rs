@@ -9,12 +9,14 @@
 //! | `GET /staging/{target}/{run}/{path}` | a ticket of an attempt of that run, or control; never 304 |
 //! | `GET /generations/{target}/{number}/{path}` | the control ticket: the gate, before anybody else sees it |
 //! | `GET /binhost/{target}/{path}` | everybody: what workstations install from |
+//! | `GET /binhost/{target}/key.asc`, `GET /binhost/{target}/binrepos.conf` | everybody: what a client is set up with |
 //! | `GET /healthz`, `GET /readyz` | everybody |
 //!
 //! Every error is a problem+json, those of routing included. HEAD works wherever GET does.
 
 mod answer;
 mod body;
+mod client;
 mod conditions;
 mod control;
 mod failure;
@@ -25,8 +27,9 @@ mod upload;
 mod views;
 
 use crate::clock::Clock;
-use crate::config::Limits;
+use crate::config::{Limits, PublicUrl};
 use crate::error::{Error, Result};
+use crate::signing::{self, Keyring};
 use crate::store::Store;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -45,6 +48,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) store: Arc<Store>,
+    /// Where packages are signed.
+    pub(crate) keyring: Option<Keyring>,
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) tickets: TicketVerifier,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
@@ -65,6 +71,8 @@ pub(crate) fn router(app: App) -> Router {
         .nest("/api/v1/targets/{target}", target)
         .route("/staging/{target}/{run}/{*path}", get(views::staging))
         .route("/generations/{target}/{number}/{*path}", get(views::generation))
+        .route("/binhost/{target}/key.asc", get(client::key))
+        .route("/binhost/{target}/binrepos.conf", get(client::binrepos))
         .route("/binhost/{target}/{*path}", get(views::public))
         .fallback(|| async { Failure::new(Code::NotFound, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
@@ -75,9 +83,14 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn ready(State(app): State<App>) -> Result<&'static str, Failure> {
-    blocking(move || app.store.check_able()).await?;
-    Ok("ready\n")
+/// What works and will not for long is told below the first line (law 12).
+async fn ready(State(app): State<App>) -> Result<String, Failure> {
+    let warnings = blocking(move || {
+        app.store.check_able()?;
+        let now = app.clock.now();
+        Ok(app.keyring.map(|keyring| signing::warnings(&keyring, now)).transpose()?.unwrap_or_default())
+    });
+    Ok(warnings.await?.iter().fold("ready\n".to_owned(), |text, warning| text + "warning: " + warning + "\n"))
 }
 
 /// One line per request, for those who ask for it. Tickets travel in a header, so no line holds one.

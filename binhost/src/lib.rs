@@ -5,13 +5,14 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`gpkg`] | reads and verifies GLEP 78 packages: no unpacking, no child process |
+//! | [`gpkg`] | reads, verifies and signs GLEP 78 packages: no unpacking, no child process |
 //! | [`check`] | the pure comparison of a package with what was asked for (law 8) |
 //! | [`xpak`] | reads and writes the build information of XPAK packages |
 //! | [`packages`] | the text of the `Packages` index: reader and writer |
 //! | [`evaluate`] | USE conditionals, evaluated as Portage does for an index |
 //! | [`index`] | the index that is served |
 //! | [`reindex`] | writes the index of any PKGDIR |
+//! | `signing` | OpenPGP signatures of packages, and the keys that make them |
 //! | `journal`, `durable` | append-only logs and writes that survive a power cut |
 //! | `blobs` | bytes by BLAKE3 digest: the upload's temporary file and its rename |
 //! | `target` | one target: catalog of paths, staging of runs, generations, which is current |
@@ -27,6 +28,7 @@ pub mod gpkg;
 pub mod index;
 pub mod packages;
 pub mod reindex;
+pub mod signing;
 pub mod xpak;
 
 mod artifact;

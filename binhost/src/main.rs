@@ -1,7 +1,9 @@
 //! `build-binhost`: the artifact store that drones upload to and workstations install from.
 
 use anyhow::{Context, Result};
-use build_binhost::{clock::SystemClock, config::Config, daemon, reindex};
+use build_binhost::clock::{Clock, SystemClock};
+use build_binhost::signing::KeyCommand;
+use build_binhost::{config::Config, daemon, reindex};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +36,9 @@ enum Command {
     Serve,
     /// Write the index of a directory of packages, as `emaint binhost --fix` does. Needs no configuration.
     Reindex(reindex::Arguments),
+    /// The keys that sign packages.
+    #[command(subcommand)]
+    Key(KeyCommand),
 }
 
 fn main() -> Result<ExitCode> {
@@ -53,7 +58,10 @@ fn main() -> Result<ExitCode> {
         println!("{}: the configuration is good", arguments.config.display());
         return Ok(ExitCode::SUCCESS);
     }
-    tokio::runtime::Runtime::new()?.block_on(serve(config))?;
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Key(command) => print!("{}", command.run(&config.directory, SystemClock.now())?),
+        _ => tokio::runtime::Runtime::new()?.block_on(serve(config))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,6 +17,7 @@
 mod catalog;
 mod generation;
 mod promote;
+mod publish;
 mod recover;
 mod staging;
 
@@ -26,9 +27,10 @@ pub(crate) use staging::Run;
 use crate::artifact::{self, Artifact};
 use crate::blobs::Blobs;
 use crate::error::{Error, Result};
-use crate::gpkg::{self, GpkgError};
+use crate::gpkg::{self, Gpkg, GpkgError};
 use crate::journal::Journal;
-use crate::{check, clock, index};
+use crate::signing::Keyring;
+use crate::{check, index};
 use catalog::{Catalog, Place};
 use generation::Published;
 use promote::Promotion;
@@ -91,15 +93,28 @@ impl Target {
         self.read().runs.get(&run).cloned().unwrap_or_else(|| Arc::new(Run::empty(now)))
     }
 
-    /// Validates an uploaded artifact, fixes its path, and makes it visible to its run.
-    pub(crate) fn stage(&self, blobs: &Blobs, run: RunId, stage: &Stage, now: i64) -> Result<Staged> {
+    /// Validates an uploaded artifact, signs it, fixes its path, and makes it visible to its run.
+    pub(crate) fn stage(
+        &self,
+        blobs: &Blobs,
+        keyring: Option<&Keyring>,
+        run: RunId,
+        stage: &Stage,
+        now: i64,
+    ) -> Result<Staged> {
         artifact::valid_build_id(stage.expected.build_id)?;
         let path = artifact::path(&stage.expected.cpv, stage.expected.build_id);
         if let Decision::Answer(artifact) = self.run(run, now).decide(stage, &path)? {
             return Ok(artifact.staged());
         }
-        // Reading a large file takes seconds: it is done outside the lock, and what was decided is decided again.
-        let artifact = inspect(blobs, stage)?;
+        // Reading and signing a large file takes seconds: it is done outside the lock, and what was decided is decided
+        // again. Who comes second then answers with the first one's file; its own is a blob that nothing refers to.
+        let package = inspect(blobs, stage)?;
+        let place = self.read().catalog.place(&path, stage.built)?;
+        let artifact = match place {
+            Place::Taken(known) => Artifact::clone(&known),
+            Place::Free => publish::publish(blobs, keyring, stage, &package, now)?,
+        };
         let mut files = self.files();
         let view = self.run(run, now);
         if let Decision::Answer(artifact) = view.decide(stage, &path)? {
@@ -133,7 +148,7 @@ impl Target {
     /// Gives the artifact its path for ever, unless the path has other bytes. A crash after this leaves a reserved path
     /// and nothing staged: the same call, repeated, finds its own reservation.
     fn reserve(&self, files: &mut Files, artifact: Artifact) -> Result<Arc<Artifact>> {
-        let place = self.read().catalog.place(&artifact)?;
+        let place = self.read().catalog.place(&artifact.path, artifact.built)?;
         if let Place::Taken(known) = place {
             return Ok(known);
         }
@@ -242,25 +257,19 @@ impl Target {
 }
 
 /// Reads the upload and compares it with what was asked for.
-fn inspect(blobs: &Blobs, stage: &Stage) -> Result<Artifact> {
+fn inspect(blobs: &Blobs, stage: &Stage) -> Result<Gpkg> {
     let path = blobs.path(stage.built);
     let file = blobs.open_blob(stage.built)?;
     let io = |source| Error::Io { doing: format!("cannot read {}", path.display()), source };
-    let mtime = file.metadata().and_then(|metadata| metadata.modified()).map_err(io)?;
     let package = match gpkg::read(file).map_err(GpkgError::into_io) {
         Ok(package) if package.blake3 == stage.built => package,
         Err(Ok(source)) => return Err(io(source)),
         Err(Err(error)) if blobs.verify(stage.built)? => {
             return Err(Error::refused(Code::InvalidPackage, error.to_string()));
         }
-        _ => {
-            blobs.set_aside(stage.built)?;
-            let detail =
-                format!("the stored bytes of {} have changed; they must be uploaded again", stage.built);
-            return Err(Error::refused(Code::DigestMismatch, detail));
-        }
+        _ => return Err(publish::changed(blobs, stage.built)),
     };
     check::check_package(&package, &stage.expected)
         .map_err(|mismatch| Error::refused(Code::UnexpectedPackage, mismatch.to_string()))?;
-    Ok(Artifact::of(&package, &stage.expected.cpv, stage.expected.build_id, clock::unix_seconds(mtime)))
+    Ok(package)
 }

@@ -44,7 +44,8 @@ impl fmt::Display for Check {
 
 /// All checks, in order.
 pub async fn checks(config: &Config, launcher: &Launcher) -> Vec<Check> {
-    let mut checks = vec![root_user(), bwrap(), base_root(config), scanelf(&config.base_root)];
+    let mut checks =
+        vec![root_user(), bwrap(), base_root(config), scanelf(&config.base_root), gpg(&config.base_root)];
     checks.extend([machine_id(config), token_file(&config.token_file), disk(config), control_groups()]);
     if checks.iter().all(|check| check.verdict != Verdict::Missing) {
         checks.push(portage(config, launcher).await);
@@ -86,6 +87,15 @@ fn base_root(config: &Config) -> Check {
     let found = format!("{} with /etc/portage", config.base_root.display());
     let remedy = format!("{} is no directory: unpack a stage3 at base_root", portage.display());
     check("base root", portage.is_dir(), Verdict::Missing, &found, &remedy)
+}
+
+/// Portage takes a clear-signed Manifest out of its frame with gpg, even where signatures are not verified
+/// (`portage/gpkg.py`, `_verify_binpkg`).
+fn gpg(base: &Path) -> Check {
+    let found = base.join("usr/bin/gpg").exists();
+    let remedy =
+        "install app-crypt/gnupg in the base root: without gpg Portage cannot install signed packages";
+    check("gpg", found, Verdict::Missing, "in the base root", remedy)
 }
 
 /// Without scanelf Portage leaves REQUIRES and PROVIDES out, silently (PORTAGE.md 6).

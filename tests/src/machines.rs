@@ -8,11 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use swarm_protocol::epoch::Epoch;
+use swarm_protocol::gentoo::TargetName;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// The address of the host on the boxes' network.
-const HOST: [u8; 4] = [10, 88, 0, 1];
+pub const HOST: [u8; 4] = [10, 88, 0, 1];
+
+/// Makes the boxes' network, if there is none.
+pub fn network() {
+    boxes_ok(&["net", "up"]);
+}
 
 fn boxes(arguments: &[&str]) -> Output {
     let command = Path::new(env!("CARGO_MANIFEST_DIR")).join("gentoo-box/box");
@@ -59,6 +65,19 @@ impl Machine {
         text
     }
 
+    /// Sets it up to install what a binhost has signed, as a person does.
+    pub fn trust(&self, binhost: &str, target: &TargetName) {
+        let _ = self.ok(&["sh", &self.trust_script(), &format!("{binhost}/binhost/{target}")]);
+    }
+
+    /// The path of `binhost/trust-binhost` in it.
+    #[must_use]
+    pub fn trust_script(&self) -> String {
+        const SCRIPT: &str = include_str!("../../binhost/trust-binhost");
+        fs::write(self.root().join("root/trust-binhost"), SCRIPT).unwrap();
+        "/root/trust-binhost".to_owned()
+    }
+
     /// Starts a command in it; the process ends with the machine, or with the test.
     #[must_use]
     pub fn spawn(&self, command: &[&str], log: &Path) -> Process {
@@ -92,7 +111,7 @@ impl Drop for Machine {
 
 /// A swarm whose daemons the boxes can reach.
 pub async fn reachable_swarm(settings: Settings) -> Swarm {
-    boxes_ok(&["net", "up"]);
+    network();
     Swarm::start_with(Settings { address: HOST.into(), ..settings }).await
 }
 
@@ -220,15 +239,9 @@ pub fn repository(swarm: &Swarm) -> PathBuf {
 pub fn workstation(swarm: &Swarm, world: &str, repository: Option<&Path>) -> Machine {
     let binds: Vec<_> = repository.map(bound_repository).into_iter().collect();
     let machine = Machine::up("workstation", "workstation", &binds);
-    let root = machine.root();
     // Portage keys its index cache by host and path: the binhost's path names the target, the port is no part of it.
-    let repos = format!(
-        "[swarm]\nsync-uri = {}/binhost/{}\npriority = 10\nverify-signature = false\n",
-        swarm.binhost_url(),
-        target()
-    );
-    fs::write(root.join("etc/portage/binrepos.conf"), repos).unwrap();
-    fs::write(root.join("var/lib/portage/world"), world).unwrap();
+    machine.trust(&swarm.binhost_url(), &target());
+    fs::write(machine.root().join("var/lib/portage/world"), world).unwrap();
     machine
 }
 

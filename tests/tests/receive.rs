@@ -59,10 +59,11 @@ impl Scene {
         let answer = self.drone.complete(&self.claim, &self.complete).await.unwrap();
         assert_eq!(answer.result, Completion::Received, "the drone hears it, however often it asks");
         self.swarm.run_reaches(self.run, RunState::Promoted, 20).await;
-        let url =
-            format!("{}/binhost/{}/{}", self.swarm.binhost_url(), target(), package.artifact.unwrap().path);
+        let artifact = package.artifact.unwrap();
+        let url = format!("{}/binhost/{}/{}", self.swarm.binhost_url(), target(), artifact.path);
         let file = reqwest::get(url).await.unwrap().error_for_status().unwrap().bytes().await.unwrap();
-        assert_eq!(swarm_protocol::Digest::of(&file), self.complete.built);
+        assert_eq!(swarm_protocol::Digest::of(&file), artifact.published);
+        assert_eq!(artifact.built, self.complete.built);
         let events = checker::check(&self.swarm.admin, &self.swarm.database.pool).await;
         assert_eq!(events.iter().filter(|event| event.kind == "package.received").count(), 1);
     }

@@ -132,7 +132,7 @@ pub(super) fn read(reader: impl Read, rigour: Rigour) -> Result<Parts, GpkgError
 }
 
 /// Splits `DIRECTORY/FILE`, where the directory is that of the members before.
-fn place<'a>(name: &'a str, before: Option<&str>) -> Result<(&'a str, &'a str), GpkgError> {
+pub(super) fn place<'a>(name: &'a str, before: Option<&str>) -> Result<(&'a str, &'a str), GpkgError> {
     let parts = name.split_once('/').filter(|(directory, file)| {
         !["", ".", ".."].contains(directory)
             && !file.contains('/')

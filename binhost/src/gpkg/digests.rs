@@ -4,7 +4,7 @@ use blake2::Blake2b512;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha512};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use swarm_protocol::Digest;
 
 /// Lower-case hexadecimal digits.
@@ -44,7 +44,7 @@ pub struct FileDigests {
     pub sha1: String,
 }
 
-/// Passes a file through and takes what the index says of it.
+/// Passes a file through, in either direction, and takes what the index says of it.
 pub(crate) struct Indexed<R> {
     inner: R,
     size: u64,
@@ -60,16 +60,31 @@ impl<R> Indexed<R> {
     pub(crate) fn finish(self) -> FileDigests {
         FileDigests { size: self.size, md5: hex(self.md5.finalize()), sha1: hex(self.sha1.finalize()) }
     }
+
+    fn passed(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.md5.update(bytes);
+        self.sha1.update(bytes);
+    }
 }
 
 impl<R: Read> Read for Indexed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        let bytes = buffer.get(..count).unwrap_or_default();
-        self.size += bytes.len() as u64;
-        self.md5.update(bytes);
-        self.sha1.update(bytes);
+        self.passed(buffer.get(..count).unwrap_or_default());
         Ok(count)
+    }
+}
+
+impl<W: Write> Write for Indexed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.passed(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }
 
@@ -94,5 +109,17 @@ impl<R: Read> Read for Whole<R> {
         let count = self.indexed.read(buffer)?;
         self.blake3.update(buffer.get(..count).unwrap_or_default());
         Ok(count)
+    }
+}
+
+impl<W: Write> Write for Whole<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.indexed.write(bytes)?;
+        self.blake3.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.indexed.flush()
     }
 }

@@ -23,11 +23,13 @@ pub(super) async fn stage(
     bearer.control()?;
     let (name, run) = (target_name(&target)?, params::run(&run)?);
     let stage: Stage = body::json(&app, &headers, body).await?;
-    let (now, store) = (app.clock.now(), Arc::clone(&app.store));
+    let (now, store, keyring) = (app.clock.now(), Arc::clone(&app.store), app.keyring.clone());
     let (package, attempt) = (stage.package, stage.attempt);
     let target = name.clone();
-    let staged =
-        blocking(move || store.target_or_new(&target)?.stage(&store.blobs, run, &stage, now)).await?;
+    let staged = blocking(move || {
+        store.target_or_new(&target)?.stage(&store.blobs, keyring.as_ref(), run, &stage, now)
+    })
+    .await?;
     tracing::info!(target.name = %name, %run, %package, %attempt, artifact.path = staged.path, "staged");
     Ok(Json(staged))
 }

@@ -22,13 +22,14 @@ pub(super) enum Place {
 }
 
 impl Catalog {
-    /// Looks at the path of `artifact`; one that names other bytes is refused.
-    pub(super) fn place(&self, artifact: &Artifact) -> Result<Place> {
-        match self.by_path.get(&artifact.path) {
+    /// Looks at the path of what was `built`; one that names other bytes is refused. Only the built bytes tell: signing
+    /// them twice gives two files.
+    pub(super) fn place(&self, path: &str, built: Digest) -> Result<Place> {
+        match self.by_path.get(path) {
             None => Ok(Place::Free),
-            Some(known) if known.built == artifact.built => Ok(Place::Taken(Arc::clone(known))),
+            Some(known) if known.built == built => Ok(Place::Taken(Arc::clone(known))),
             Some(_) => {
-                let detail = format!("{} already names other bytes; a BUILD_ID is used once", artifact.path);
+                let detail = format!("{path} already names other bytes; a BUILD_ID is used once");
                 Err(Error::refused(Code::PathUsed, detail))
             }
         }

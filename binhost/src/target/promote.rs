@@ -56,11 +56,7 @@ pub(super) fn switch(target: &Path, number: GenerationNumber) -> Result<()> {
 
 /// Removes the link that an interrupted switch left.
 pub(super) fn remove_leftover(target: &Path) -> Result<()> {
-    let new = target.join(NEW_LINK);
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove", &new),
-        _ => Ok(()),
-    }
+    durable::remove_leftover(&target.join(NEW_LINK))
 }
 
 /// Which generation `current` points at.

@@ -40,6 +40,7 @@ async fn a_full_disk_loses_nothing() {
     let filler = inside("filler");
     while std::fs::write(&filler, vec![1; 4 << 20]).is_ok() {}
     assert_eq!(code(process.orchestrator().stage(&target(), RUN, &stage).await), Code::DiskFull);
+    assert!(names(&inside("uploads")).is_empty(), "nothing is left of the signed package");
     assert_eq!(reqwest::get(format!("{}/readyz", process.base)).await.unwrap().status(), 507);
 
     std::fs::remove_file(filler).unwrap();

@@ -78,6 +78,13 @@ pub(crate) fn expected(cpv: &str, build_id: i32) -> Expected {
     }
 }
 
+fn config(directory: &TempDir, lines: &str) -> Config {
+    let (directory, key) = (directory.path().display(), signer().verifier());
+    let text =
+        format!("directory = \"{directory}\"\nlisten = \"127.0.0.1:0\"\nticket_key = \"{key}\"\n{lines}");
+    Config::parse(&text, |_| None).unwrap()
+}
+
 /// A running binhost.
 pub(crate) struct Binhost {
     directory: Arc<TempDir>,
@@ -93,18 +100,19 @@ impl Binhost {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        Self::open(directory, limits).await.unwrap()
+        Self::configured("", |config| config.limits = limits).await
     }
 
-    async fn open(directory: Arc<TempDir>, limits: Limits) -> anyhow::Result<Self> {
-        let config = Config {
-            directory: directory.path().to_owned(),
-            listen: "127.0.0.1:0".parse()?,
-            ticket_key: signer().verifier(),
-            limits,
-        };
-        let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+    /// One with more lines in its configuration, or what no line can say.
+    pub(crate) async fn configured(lines: &str, edit: impl FnOnce(&mut Config)) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let mut config = config(&directory, lines);
+        edit(&mut config);
+        Self::open(directory, config, NOW).await.unwrap()
+    }
+
+    async fn open(directory: Arc<TempDir>, config: Config, now: i64) -> anyhow::Result<Self> {
+        let clock = Arc::new(TestClock(AtomicI64::new(now)));
         let daemon = daemon::open(config, Arc::clone(&clock) as Arc<dyn Clock>).await?;
         let (address, stop) = (daemon.address(), CancellationToken::new());
         let running = tokio::spawn(daemon.run(stop.clone()));
@@ -116,7 +124,8 @@ impl Binhost {
         self.stop.cancel();
         self.running.await?;
         edit(self.directory.path());
-        Self::open(self.directory, Limits::default()).await
+        let config = config(&self.directory, "");
+        Self::open(self.directory, config, NOW).await
     }
 
     pub(crate) fn path(&self, relative: &str) -> PathBuf {

@@ -16,5 +16,6 @@ mod package;
 mod process;
 mod refusals;
 mod serving;
+mod signing;
 mod stage;
 mod upload;

@@ -1,4 +1,4 @@
-//! Writes GPKGs for tests, good ones and broken ones. No production code writes packages yet.
+//! Writes GPKGs for tests, good ones and broken ones, in its own way: what production code writes is compared with it.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 

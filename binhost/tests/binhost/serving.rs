@@ -1,7 +1,6 @@
 //! What Portage and wget ask, and what they get.
 
 use crate::harness::*;
-use crate::package::Package;
 use reqwest::Method;
 
 const INDEX: &str = "/binhost/amd64/Packages";
@@ -53,11 +52,11 @@ async fn an_index_is_not_sent_to_those_who_have_it() {
 #[tokio::test]
 async fn a_download_is_resumed() {
     let binhost = promoted().await;
-    let bytes = Package::zlib().bytes();
     let whole = binhost.get(FILE).await;
     let tag = whole.headers()["etag"].to_str().unwrap().to_owned();
     assert_eq!(whole.headers()["accept-ranges"], "bytes");
-    assert_eq!(whole.bytes().await.unwrap(), bytes);
+    let bytes = whole.bytes().await.unwrap();
+    assert!(build_binhost::gpkg::read(&bytes[..]).is_ok());
     for (range, condition, status, part) in [
         ("bytes=100-", None, 206, &bytes[100..]),
         ("bytes=100-199", Some(tag.as_str()), 206, &bytes[100..200]),

@@ -70,6 +70,8 @@ codes! {
     PathUsed = "path_used" 409 "Path already used",
     /// The generation expected to be current is not.
     NotCurrent = "not_current" 409 "Another generation is current",
+    /// The binhost has no key that it can sign packages with; a person must see to it.
+    SigningKey = "signing_key" 503 "No signing key",
     /// There is no room to write.
     DiskFull = "disk_full" 507 "Disk full",
     /// A part that is needed does not answer; try again.

@@ -4,18 +4,21 @@
 //! | bench | what |
 //! |---|---|
 //! | [`reindex`] | `build-binhost reindex` beside `emaint binhost --fix`, small packages and large ones |
+//! | [`signing`] | staging packages of three sizes with and without signing |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a bench fails")]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod reindex;
+mod signing;
 
 use common::{host, report};
 use std::process::ExitCode;
 
-const NAMES: [&str; 1] = ["reindex"];
+const NAMES: [&str; 2] = ["reindex", "signing"];
 
-fn main() -> ExitCode {
+#[tokio::main]
+async fn main() -> ExitCode {
     // Cargo adds an option of its own.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
         if wanted.is_empty() || wanted.iter().any(|one| one == name) {
             match name {
                 "reindex" => reindex::run(),
-                _ => unreachable!("every name has its bench"),
+                _ => signing::run().await,
             }
         }
     }
