@@ -6,7 +6,7 @@ use crate::packages::METADATA_KEYS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use swarm_protocol::binhost::Staged;
-use swarm_protocol::gentoo::Cpv;
+use swarm_protocol::gentoo::{Cpv, Slot};
 use swarm_protocol::id::BuildId;
 use swarm_protocol::{Code, Digest};
 
@@ -54,6 +54,16 @@ impl Artifact {
     pub(crate) fn signed(self, signed: Signed, mtime: i64) -> Self {
         let Signed { file: FileDigests { size, md5, sha1 }, blake3: published, .. } = signed;
         Self { published, size, mtime, md5, sha1, ..self }
+    }
+
+    /// A value of the metadata, empty where there is none.
+    pub(crate) fn value(&self, key: &str) -> &str {
+        self.metadata.get(key).map_or("", String::as_str)
+    }
+
+    /// Slot and sub-slot; staging has compared them with the plan's.
+    pub(crate) fn slot(&self) -> Slot {
+        self.value("SLOT").parse().unwrap_or_else(|_| Slot::zero())
     }
 
     pub(crate) fn staged(&self) -> Staged {

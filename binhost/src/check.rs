@@ -8,19 +8,27 @@
 //! | USE | `USE` | within `IUSE`: `USE` also lists `amd64`, `kernel_linux` and other implicit flags |
 //! | CHOST | `CHOST` | equal |
 //! | BUILD_ID | `BUILD_ID` | equal |
+//! | CFLAGS, CXXFLAGS | the same | `-march` and its like are the same, or taken out by the ebuild (`check/flags.rs`) |
 //!
 //! Besides, its dependencies must be as Portage stores those of a built package (`doebuild.py`,
 //! `_post_src_install_write_metadata`): USE conditionals evaluated, and every `:=` bound to a slot and sub-slot. An
 //! unbound one means that the dependency was not installed while it was built. Within `|| ( )` Portage itself leaves
 //! the branches that are not installed unbound (`dep/_slot_operator.py`), and PDEPEND is built later.
+//!
+//! What is bound must be bound to what the run has ([`check_bound`]): else the build root held an older library than
+//! the one that the package will meet. And there must be no key in it (`gpkg/secrets.rs`).
+//!
+//! Whether REQUIRES and PROVIDES are missing cannot be told from metadata: a package without ELF files has none either.
+//! That scanelf is there is a matter of the drone's preflight.
 
 mod dependencies;
+mod flags;
 
 use crate::gpkg::{Gpkg, Metadata};
 use dependencies::Fault;
 use std::collections::BTreeSet;
 use swarm_protocol::binhost::Expected;
-use swarm_protocol::gentoo::{Slot, UseFlag};
+use swarm_protocol::gentoo::{Cpv, Slot, UseFlag};
 
 /// How a package differs from what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +59,31 @@ pub enum Mismatch {
         /// On, but not asked for.
         extra: Vec<String>,
     },
+    /// The code is for another machine.
+    #[error("{key} has {option}{found}, not {option}{expected}")]
+    Flag {
+        /// The metadata's key.
+        key: &'static str,
+        /// The option, as in `-march=`.
+        option: &'static str,
+        /// What was asked for.
+        expected: String,
+        /// What the package was built with.
+        found: String,
+    },
+    /// It was built against another sub-slot than the run has.
+    #[error("{key} is bound to {atom}, but the run has {there}")]
+    Bound {
+        /// The metadata's key.
+        key: &'static str,
+        /// The dependency.
+        atom: String,
+        /// What there is, as in `dev-libs/icu-75:0/75`.
+        there: String,
+    },
+    /// Who downloads it could read a secret.
+    #[error("{}; what the drone's environment or make.conf holds must not be published", .0.join(", "))]
+    Secret(Vec<String>),
     /// A dependency is not as Portage stores it after a build.
     #[error("{key}: {fault}")]
     Dependency {
@@ -96,7 +129,29 @@ pub fn check(metadata: &Metadata, expected: &Expected) -> Result<(), Mismatch> {
     equal("CHOST", &expected.chost)?;
     equal("BUILD_ID", &expected.build_id.to_string())?;
     check_use(metadata, expected)?;
-    check_dependencies(metadata)
+    flags::check(metadata, &expected.flags)?;
+    check_dependencies(metadata)?;
+    let keys = &metadata.secrets().keys;
+    if keys.is_empty() { Ok(()) } else { Err(Mismatch::Secret(keys.clone())) }
+}
+
+/// Compares what a package is bound to with what its run has: `there` gives the packages of a name. What the run does
+/// not have, or not yet, is judged when the set is whole.
+pub fn check_bound<'m, 'r>(
+    value: impl Fn(&str) -> &'m str,
+    there: impl Fn(&str) -> Vec<(&'r Cpv, Slot)>,
+) -> Result<(), Mismatch> {
+    for key in ["BDEPEND", "DEPEND", "IDEPEND", "RDEPEND"] {
+        for atom in dependencies::bound(value(key)) {
+            let mut of_slot = there(atom.cp());
+            of_slot.retain(|(_, slot)| atom.matches_main_slot(slot));
+            if !of_slot.is_empty() && !of_slot.iter().any(|(_, slot)| atom.matches_slot(slot)) {
+                let names: Vec<_> = of_slot.iter().map(|(cpv, slot)| format!("{cpv}:{slot}")).collect();
+                return Err(Mismatch::Bound { key, atom: atom.to_string(), there: names.join(", ") });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_slot(metadata: &Metadata, expected: &Slot) -> Result<(), Mismatch> {
@@ -145,6 +200,7 @@ mod tests {
             use_flags: vec!["ssl".parse().unwrap(), "amd64".parse().unwrap()],
             build_id: BuildId(2),
             chost: "x86_64-pc-linux-gnu".to_owned(),
+            flags: vec!["CFLAGS=-O2 -march=x86-64-v3".to_owned(), "LDFLAGS=-Wl,-O1".to_owned()],
         }
     }
 
@@ -187,6 +243,50 @@ mod tests {
         let other = crate::gpkg::read(&Package::zlib().basename("zlib-1.3.1-3").bytes()[..]).unwrap();
         let mismatch = check_package(&other, &expected()).unwrap_err();
         assert!(matches!(mismatch, Mismatch::Directory { .. }), "{mismatch}");
+    }
+
+    #[test]
+    fn code_for_another_machine_is_refused() {
+        for right in
+            ["-O3 -march=x86-64-v3", "-O2", "-mtune=native", "-march=native -march=x86-64-v3", "-mabi=ms"]
+        {
+            assert_eq!(verdict("CFLAGS", right), Ok(()), "{right}");
+        }
+        let said = "CFLAGS has -march=x86-64-v4, not -march=x86-64-v3";
+        assert_eq!(verdict("CFLAGS", "-march=x86-64-v3 -march=x86-64-v4"), Err(said.to_owned()));
+        assert_eq!(
+            verdict("CFLAGS", "-mcpu=native"),
+            Err("CFLAGS has -mcpu=native, not -mcpu=none".to_owned())
+        );
+        assert_eq!(verdict("CXXFLAGS", "-march=native"), Ok(()), "nothing was said of CXXFLAGS");
+    }
+
+    #[test]
+    fn what_is_bound_is_compared_with_what_the_run_has() {
+        let bound = |value: &str| {
+            let (icu, other): (Cpv, Cpv) =
+                ("dev-libs/icu-75".parse().unwrap(), "dev-libs/icu-60".parse().unwrap());
+            let there = |cp: &str| {
+                let all = [(&icu, "0/75".parse().unwrap()), (&other, "60".parse().unwrap())];
+                all.into_iter().filter(|(cpv, _)| cpv.is_of(cp)).collect()
+            };
+            let metadata = Metadata::default().with("RDEPEND", value);
+            check_bound(|key| metadata.get(key), there).map_err(|error| error.to_string())
+        };
+        for right in
+            ["dev-libs/icu:0/75=", "dev-libs/icu:60/60=", "dev-libs/icu:7/7=", "a/none:0/1=", "dev-libs/icu"]
+        {
+            assert_eq!(bound(right), Ok(()), "{right}");
+        }
+        let said = "RDEPEND is bound to >=dev-libs/icu-70:0/74=, but the run has dev-libs/icu-75:0/75";
+        assert_eq!(bound("a/b || ( >=dev-libs/icu-70:0/74= a/c )"), Err(said.to_owned()));
+    }
+
+    #[test]
+    fn a_key_is_refused() {
+        let key = format!("-----BEGIN PRIVATE KEY-----\n{}\n", "A1b2".repeat(16));
+        let said = verdict("BINPKGMD5", &key).unwrap_err();
+        assert!(said.starts_with("BINPKGMD5 holds a private key; "), "{said}");
     }
 
     #[test]

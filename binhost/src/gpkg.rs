@@ -39,6 +39,7 @@ mod container;
 mod digests;
 mod manifest;
 mod metadata;
+mod secrets;
 mod sign;
 mod tar;
 mod tar_writer;
@@ -46,6 +47,7 @@ mod tar_writer;
 pub use compression::Compression;
 pub use manifest::ManifestError;
 pub use metadata::{Metadata, MetadataError};
+pub use secrets::Secrets;
 pub(crate) use sign::{SignError, Signed, sign};
 pub use tar::TarError;
 

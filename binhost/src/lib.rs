@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`gpkg`] | reads, verifies and signs GLEP 78 packages: no unpacking, no child process |
 //! | [`check`] | the pure comparison of a package with what was asked for (law 8) |
+//! | `closure` | the pure check of a whole set: dependencies, slots, blockers, sonames (law 8) |
 //! | [`xpak`] | reads and writes the build information of XPAK packages |
 //! | [`packages`] | the text of the `Packages` index: reader and writer |
 //! | [`evaluate`] | USE conditionals, evaluated as Portage does for an index |
@@ -33,6 +34,7 @@ pub mod xpak;
 
 mod artifact;
 mod blobs;
+mod closure;
 mod durable;
 mod error;
 mod http;

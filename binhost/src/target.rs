@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::gpkg::{self, Gpkg, GpkgError};
 use crate::journal::Journal;
 use crate::signing::Keyring;
-use crate::{check, index};
+use crate::{check, closure, index};
 use catalog::{Catalog, Place};
 use generation::Published;
 use promote::Promotion;
@@ -39,9 +39,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use swarm_protocol::Code;
 use swarm_protocol::binhost::{Current, Inherit, Prepare, Prepared, Promote, Stage, Staged};
 use swarm_protocol::id::{GenerationNumber, RunId};
+use swarm_protocol::{Code, Problem};
 
 /// A target with its lock.
 pub(crate) struct Target {
@@ -120,6 +120,8 @@ impl Target {
         if let Decision::Answer(artifact) = view.decide(stage, &path)? {
             return Ok(artifact.staged());
         }
+        check::check_bound(|key| artifact.value(key), |cp| view.named(cp, stage.package))
+            .map_err(|mismatch| unexpected(&mismatch))?;
         let artifact = self.reserve(&mut files, artifact)?;
         let staging =
             Staging { package: stage.package, attempt: stage.attempt, path, at: view.next_timestamp(now) };
@@ -179,8 +181,16 @@ impl Target {
         if let Some(existing) = state.generations.get(&number) {
             return existing.same(&artifacts);
         }
+        // What clients had once they may have again: rules that came later, or another declaration of what is provided,
+        // must not stand in the way of a rollback.
+        let was_current =
+            state.promoted.iter().filter_map(|promotion| state.generations.get(&promotion.number));
+        let again = was_current.into_iter().any(|generation| generation.has(&artifacts));
         drop(state);
         generation::one_per_cpv(&artifacts)?;
+        if !again {
+            closed(&artifacts, prepare)?;
+        }
         let generation = Generation::new(number, generation::timestamp(now, highest), artifacts);
         generation.write(&self.directory, blobs)?;
         let prepared = generation.prepared();
@@ -256,6 +266,15 @@ impl Target {
     }
 }
 
+/// Refuses a set that cannot be installed whole, or would not run.
+fn closed(artifacts: &[Arc<Artifact>], prepare: &Prepare) -> Result<()> {
+    let findings = closure::check(artifacts.iter().map(AsRef::as_ref), prepare);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Refused(Problem::new(Code::BrokenSet, closure::summary(&findings)).with_findings(findings)))
+}
+
 /// Reads the upload and compares it with what was asked for.
 fn inspect(blobs: &Blobs, stage: &Stage) -> Result<Gpkg> {
     let path = blobs.path(stage.built);
@@ -269,7 +288,14 @@ fn inspect(blobs: &Blobs, stage: &Stage) -> Result<Gpkg> {
         }
         _ => return Err(publish::changed(blobs, stage.built)),
     };
-    check::check_package(&package, &stage.expected)
-        .map_err(|mismatch| Error::refused(Code::UnexpectedPackage, mismatch.to_string()))?;
+    check::check_package(&package, &stage.expected).map_err(|mismatch| unexpected(&mismatch))?;
+    let suspects = &package.metadata.secrets().suspects;
+    if !suspects.is_empty() {
+        tracing::warn!(package.cpv = %stage.expected.cpv, ?suspects, "the package's environment may hold secrets");
+    }
     Ok(package)
+}
+
+fn unexpected(mismatch: &check::Mismatch) -> Error {
+    Error::refused(Code::UnexpectedPackage, mismatch.to_string())
 }

@@ -39,6 +39,7 @@ def plan(depgraph: Any) -> dict[str, Any]:
     return {
         "packages": [described(package) for package in packages],
         "edges": [[*ends, found] for ends, found in sorted(edges.items()) if found],
+        "system": sorted(str(atom) for atom in depgraph._frozen_config._running_root.sets["system"].getAtoms()),
     }
 
 

@@ -10,7 +10,7 @@ hold the request's world, `PORTAGE_BINHOST` leads to the index, no other binary 
 REQUEST is `{"world": [ATOM or @SET, …], "index": DIRECTORY}`; the directory holds the `Packages` file. ANSWER becomes
 one of
 
-    {"plan": {"packages": […], "edges": […]}, "findings": [REMARK, …]}
+    {"plan": {"packages": […], "edges": […], "system": […]}, "findings": [REMARK, …]}
     {"plan": null, "findings": [{"kind": …, "atom": …, "wanted_by": […], "detail": …}, …]}
     {"error": "the last lines of a traceback"}
 

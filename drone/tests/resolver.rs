@@ -66,6 +66,7 @@ async fn the_existing_ebuilds_from_nothing() {
             "virtual/libc-1 runtime sys-libs/glibc-2.36",
         ]
     );
+    assert_eq!(plan.system, ["virtual/libc".parse().unwrap()]);
     let jq = &plan.packages[2];
     assert_eq!((jq.slot.as_str(), jq.repository.as_str()), ("0/1", "swarm-box"));
     assert_eq!(jq.use_flags.iter().map(ToString::to_string).collect::<Vec<_>>(), ["oniguruma"]);

@@ -162,6 +162,7 @@ async fn write(
     }
     resolutions::end_of_run(&mut *tx, entry.run).await?;
     runs::set_epoch(tx, entry.run, entry.epoch).await?;
+    runs::set_system(tx, entry.run, &entry.plan.system).await?;
     runs::apply(tx, entry.run, Transition::Plan, None).await?;
     plan::insert(tx, entry.run, entry.plan, entry.graph, fates).await?;
     if let Some((resolution, _)) = entry.by {

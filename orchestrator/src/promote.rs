@@ -10,7 +10,7 @@ use crate::republish;
 use sqlx::{Postgres, Transaction};
 use swarm_protocol::Code;
 use swarm_protocol::admin::Counts;
-use swarm_protocol::binhost::{Prepare, Promote};
+use swarm_protocol::binhost::Promote;
 use swarm_protocol::client::ClientError;
 use swarm_protocol::id::RunId;
 use swarm_protocol::state::RunState;
@@ -93,8 +93,7 @@ fn verdict(counts: &Counts) -> Verdict {
 async fn prepare(app: &App, run: RunId) -> Result<(), RunError> {
     let Some(becoming) = generations::becoming(&app.db, run).await? else { return Ok(()) };
     let binhost = app.binhost().await?;
-    let request = Prepare { artifacts: becoming.artifacts.clone() };
-    match binhost.prepare(&becoming.target, becoming.number, &request).await {
+    match binhost.prepare(&becoming.target, becoming.number, &becoming.content).await {
         Ok(_) => {
             let mut tx = app.db.begin().await?;
             let outcome = generations::prepared(&mut tx, run, becoming.id).await;
@@ -124,7 +123,14 @@ async fn switch(app: &App, run: RunId) -> Result<(), RunError> {
 /// Whether the binhost would say the same tomorrow.
 #[must_use]
 pub fn is_refusal(error: &ClientError) -> bool {
-    let refusals = [Code::NotCurrent, Code::Conflict, Code::NotFound, Code::InvalidValue, Code::PathUsed];
+    let refusals = [
+        Code::BrokenSet,
+        Code::NotCurrent,
+        Code::Conflict,
+        Code::NotFound,
+        Code::InvalidValue,
+        Code::PathUsed,
+    ];
     error.code().is_some_and(|code| refusals.contains(&code))
 }
 
@@ -141,6 +147,6 @@ async fn refused_or_later(
     }
     warn!(%run, %error, "the binhost refused a generation");
     let mut tx = app.db.begin().await?;
-    let outcome = generations::refused(&mut tx, run, becoming.id, &error.to_string()).await;
+    let outcome = generations::refused(&mut tx, run, becoming.id, &error.to_string(), error.findings()).await;
     commit(tx, outcome).await.map(drop)
 }

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::db::generations::Becoming;
 use crate::db::republish;
 use crate::promote;
-use swarm_protocol::binhost::{Prepare, Promote};
+use swarm_protocol::binhost::Promote;
 use swarm_protocol::client::ClientError;
 use swarm_protocol::state::GenerationState;
 use tracing::{info, warn};
@@ -29,8 +29,7 @@ pub async fn advance(app: &App) -> sqlx::Result<()> {
 }
 
 async fn prepare(app: &App, becoming: &Becoming) -> sqlx::Result<Result<(), ClientError>> {
-    let request = Prepare { artifacts: becoming.artifacts.clone() };
-    let answer = app.binhost().await?.prepare(&becoming.target, becoming.number, &request).await;
+    let answer = app.binhost().await?.prepare(&becoming.target, becoming.number, &becoming.content).await;
     if answer.is_ok() {
         republish::prepared(&app.db, becoming.id).await?;
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use swarm_protocol::admin::{NewJoinToken, NewRun, NewTarget, Package, Run};
+use swarm_protocol::binhost::Provided;
 use swarm_protocol::client::AdminClient;
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::TargetName;
@@ -110,7 +111,11 @@ impl Swarm {
         swarm.start_redis().await;
         swarm.start_binhost().await;
         swarm.start_orchestrator().await;
-        swarm.admin.create_target(&NewTarget { name: target(), world: vec![] }).await.unwrap();
+        swarm
+            .admin
+            .create_target(&NewTarget { name: target(), world: vec![], provided: Provided::default() })
+            .await
+            .unwrap();
         swarm
     }
 

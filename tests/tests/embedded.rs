@@ -6,6 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use swarm_protocol::admin::NewTarget;
+use swarm_protocol::binhost::Provided;
 use swarm_protocol::client::AdminClient;
 use swarm_tests::embedded::{Embedded, kill, lives, uid_of};
 use swarm_tests::swarm::target;
@@ -17,7 +18,10 @@ const NOBODY: u32 = 65534;
 /// Puts something into the database that must not be lost.
 async fn mark(swarm: &Embedded) -> AdminClient {
     let admin = swarm.admin();
-    admin.create_target(&NewTarget { name: target(), world: vec![] }).await.unwrap();
+    admin
+        .create_target(&NewTarget { name: target(), world: vec![], provided: Provided::default() })
+        .await
+        .unwrap();
     admin
 }
 

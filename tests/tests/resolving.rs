@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::Code;
 use swarm_protocol::admin::World;
+use swarm_protocol::binhost::Provided;
 use swarm_protocol::drone::{Claim, Completion, Fail};
 use swarm_protocol::id::{BuildId, RunId};
 use swarm_protocol::plan::Plan;
@@ -21,7 +22,7 @@ async fn with_drone(name: &str) -> (Swarm, Arc<ScriptedDrone>) {
 }
 
 fn world(atoms: &[&str]) -> World {
-    World { world: atoms.iter().map(|atom| atom.parse().unwrap()).collect() }
+    World { world: atoms.iter().map(|atom| atom.parse().unwrap()).collect(), provided: Provided::default() }
 }
 
 /// `plan` with the packages of these `BUILD_ID`s kept, as Portage would.

@@ -114,7 +114,7 @@ async fn answers(url: &str) {
     wait::until(20, url, async || reqwest::get(url).await.ok()?.error_for_status().ok()).await;
 }
 
-/// What Portage builds: `trivial` with the BUILD_IDs 1 and 2, and `libsub`.
+/// What Portage builds: `trivial` with the `BUILD_ID`s 1 and 2, and `libsub`.
 fn built() -> [Vec<u8>; 3] {
     let machine = Machine::up("build", "base", &[]);
     let environment = ["PKGDIR=/var/cache/built", "FEATURES=binpkg-multi-instance"];
@@ -179,7 +179,7 @@ fn container(members: &Members) -> Vec<u8> {
 }
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// A server between binhost and workstation that serves other bytes, under an index that is true of them.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use swarm_protocol::admin::{Run, World};
+use swarm_protocol::binhost::Provided;
 use swarm_protocol::id::{BuildId, RunId};
 use swarm_protocol::state::RunState;
 use swarm_tests::machines::{self, DroneMachine, Machine, Place};
@@ -16,7 +17,8 @@ const UPDATE: [&str; 8] =
     ["emerge", "--usepkg", "--usepkgonly", "--getbinpkg", "--update", "--deep", "--newuse", "@world"];
 
 async fn set_world(swarm: &Swarm, atoms: &str) {
-    let world = World { world: atoms.split_whitespace().map(|atom| atom.parse().unwrap()).collect() };
+    let world = atoms.split_whitespace().map(|atom| atom.parse().unwrap()).collect();
+    let world = World { world, provided: Provided::default() };
     swarm.admin.set_world(&target(), &world).await.unwrap();
 }
 

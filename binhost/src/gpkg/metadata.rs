@@ -3,9 +3,10 @@
 //! Values end in a newline and may be reflowed over several lines; Portage joins their words by single spaces when it
 //! reads them for an index (`bintree.py`, `_read_metadata`: `" ".join(v.split())`), and so do we. What is left must
 //! have no control character: one that reached the index could forge entries in it. Of the many files, among them the
-//! whole environment, only the keys in [`KEYS`] are kept.
+//! whole environment, only the keys in [`KEYS`] are kept; all are searched for secrets.
 
 use super::compression::CompressionError;
+use super::secrets::Secrets;
 use super::tar::{Reader, TarError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -81,27 +82,36 @@ pub enum MetadataError {
 
 /// A package's values, words joined by single spaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata(BTreeMap<String, String>);
+pub struct Metadata {
+    values: BTreeMap<String, String>,
+    secrets: Secrets,
+}
 
 impl Metadata {
     /// The value of `key`, one of `KEYS`; empty where the package has none, as Portage has it.
     #[must_use]
     pub fn get(&self, key: &str) -> &str {
-        self.0.get(key).map_or("", String::as_str)
+        self.values.get(key).map_or("", String::as_str)
     }
 
     /// Sets a value, as tests do.
     #[must_use]
     pub fn with(mut self, key: &str, value: &str) -> Self {
-        self.0.insert(key.to_owned(), value.to_owned());
+        self.values.insert(key.to_owned(), value.to_owned());
         self
+    }
+
+    /// What the package should not tell anybody, in whichever value.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// Reads the decompressed archive.
     pub(super) fn read(archive: &[u8]) -> Result<Self, MetadataError> {
         let mut tar = Reader::new(archive);
         let mut keys = BTreeSet::new();
-        let mut values = BTreeMap::new();
+        let mut metadata = Self::default();
         while let Some(entry) = tar.next()? {
             let key =
                 entry.name.strip_prefix("metadata/").filter(|key| !key.is_empty() && !key.contains('/'));
@@ -112,12 +122,14 @@ impl Metadata {
             if entry.size > LARGEST_VALUE {
                 return Err(MetadataError::TooLarge { key, size: entry.size });
             }
+            let bytes = read_all(&mut tar)?;
+            metadata.secrets.scan(&key, &bytes);
             if KEYS.contains(&key.as_str()) {
-                let value = value(&key, read_all(&mut tar)?)?;
-                values.insert(key, value);
+                let value = value(&key, bytes)?;
+                metadata.values.insert(key, value);
             }
         }
-        Ok(Self(values))
+        Ok(metadata)
     }
 }
 

@@ -88,6 +88,11 @@ impl Generation {
         self.by_path.get(path).cloned()
     }
 
+    /// Whether these are its artifacts, in the same order.
+    pub(super) fn has(&self, artifacts: &[Arc<Artifact>]) -> bool {
+        self.artifacts == artifacts
+    }
+
     pub(super) fn prepared(&self) -> Prepared {
         let bytes = self.artifacts.iter().map(|artifact| artifact.size).sum();
         Prepared { number: self.number, packages: self.artifacts.len() as u64, bytes }
@@ -95,7 +100,7 @@ impl Generation {
 
     /// The answer to a repeated prepare: the first one's, if it is about the same artifacts in the same order.
     pub(super) fn same(&self, artifacts: &[Arc<Artifact>]) -> Result<Prepared> {
-        if self.artifacts == artifacts {
+        if self.has(artifacts) {
             return Ok(self.prepared());
         }
         let detail = format!("generation {} exists with other artifacts", self.number);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use swarm_protocol::Code;
 use swarm_protocol::binhost::Stage;
+use swarm_protocol::gentoo::{Cpv, Slot};
 use swarm_protocol::id::{AttemptId, PackageId};
 
 /// A line of a run's `staging.log`; the artifacts themselves are in `artifacts.log`.
@@ -141,6 +142,13 @@ impl Run {
             Arc::new(index::files(self.timestamp, artifacts.iter().map(AsRef::as_ref)))
         };
         Arc::clone(self.index.get_or_init(make))
+    }
+
+    /// The packages of a name with their slots, but for what is staged for `package`: that is being replaced.
+    pub(super) fn named(&self, cp: &str, package: PackageId) -> Vec<(&Cpv, Slot)> {
+        let staged = self.packages.iter().filter(|(id, _)| **id != package).map(|(_, held)| &held.artifact);
+        let named = staged.chain(self.inherited.values()).filter(|artifact| artifact.cpv.is_of(cp));
+        named.map(|artifact| (&artifact.cpv, artifact.slot())).collect()
     }
 
     /// The artifact at a path of the view.

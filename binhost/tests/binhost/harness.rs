@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use swarm_protocol::binhost::{Expected, Prepare, Promote, Stage, Staged};
+use swarm_protocol::binhost::{Expected, Prepare, Promote, Provided, Stage, Staged};
 use swarm_protocol::client::{BinhostClient, ClientError};
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, BuildId, GenerationNumber, PackageId, RunId};
@@ -75,6 +75,15 @@ pub(crate) fn expected(cpv: &str, build_id: i32) -> Expected {
         use_flags: vec!["ssl".parse().unwrap()],
         build_id: BuildId(build_id),
         chost: "x86_64-pc-linux-gnu".to_owned(),
+        flags: vec!["CFLAGS=-O2 -march=x86-64-v3".to_owned()],
+    }
+}
+
+/// What the packages of [`Package::new`] need and no test stages.
+pub(crate) fn provided() -> Provided {
+    Provided {
+        packages: vec!["sys-libs/glibc-2.41".parse().unwrap(), "dev-libs/libfoo-1".parse().unwrap()],
+        sonames: vec!["x86_64: libc.so.6".parse().unwrap()],
     }
 }
 
@@ -196,7 +205,7 @@ impl Binhost {
     }
 
     pub(crate) async fn prepare(&self, number: i64, artifacts: &[Digest]) -> Result<(), ClientError> {
-        let prepare = Prepare { artifacts: artifacts.to_vec() };
+        let prepare = Prepare { artifacts: artifacts.to_vec(), system: vec![], provided: provided() };
         self.orchestrator().prepare(&target(), GenerationNumber(number), &prepare).await.map(drop)
     }
 

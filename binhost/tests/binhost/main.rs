@@ -7,6 +7,7 @@
     reason = "a test may panic: that is how it fails; clippy.toml's allowance stops at helper functions"
 )]
 
+mod closed;
 mod crash;
 mod full;
 mod generations;

@@ -97,7 +97,7 @@ async fn killed_after_every_step() {
     let process = Process::start(directory.path());
     assert_eq!(process.orchestrator().stage(&target(), RUN, &stage).await.unwrap(), staged);
     assert_eq!(process.paths().await, std::slice::from_ref(&staged.path));
-    let prepare = Prepare { artifacts: vec![staged.published] };
+    let prepare = Prepare { artifacts: vec![staged.published], system: vec![], provided: provided() };
     let prepared = process.orchestrator().prepare(&target(), GenerationNumber(1), &prepare).await.unwrap();
     process.kill();
 
@@ -169,7 +169,7 @@ async fn killed_while_preparing_and_promoting() {
     let mut before = None;
     for number in 1..=8 {
         let (number, orchestrator) = (GenerationNumber(number), process.orchestrator());
-        let prepare = Prepare { artifacts: published.clone() };
+        let prepare = Prepare { artifacts: published.clone(), system: vec![], provided: provided() };
         let promote = Promote { number, expect: before };
         let both = tokio::spawn(async move {
             orchestrator.prepare(&target(), number, &prepare).await?;
@@ -188,7 +188,7 @@ async fn killed_while_preparing_and_promoting() {
             assert_eq!(current, confirmed);
         }
         assert!(current.number == Some(number) || current.number == before, "{current:?}");
-        let prepare = Prepare { artifacts: published.clone() };
+        let prepare = Prepare { artifacts: published.clone(), system: vec![], provided: provided() };
         process.orchestrator().prepare(&target(), number, &prepare).await.unwrap();
         process.orchestrator().promote(&target(), &Promote { number, expect: before }).await.unwrap();
         let index = reqwest::get(format!("{}/binhost/amd64/Packages", process.base)).await.unwrap();

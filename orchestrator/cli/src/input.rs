@@ -27,3 +27,12 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
 pub(crate) fn named(path: &Path) -> String {
     if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() }
 }
+
+/// The entries of a file of Portage's with their line numbers, read as `grabfile` (`portage/util/__init__.py`) does:
+/// one a line, its words joined by single spaces; a word that begins with `#` ends the line.
+pub(crate) fn entries(text: &str) -> impl Iterator<Item = (usize, String)> {
+    text.lines().enumerate().filter_map(|(index, line)| {
+        let words: Vec<_> = line.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
+        (!words.is_empty()).then(|| (index + 1, words.join(" ")))
+    })
+}

@@ -24,6 +24,7 @@ mod input;
 mod names;
 mod output;
 mod patience;
+mod provided;
 mod table;
 mod world;
 

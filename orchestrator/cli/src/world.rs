@@ -1,5 +1,4 @@
-//! A workstation's world set: `/var/lib/portage/world` and `world_sets`, read as Portage's `grabfile`
-//! (`portage/util/__init__.py`) reads them: one entry a line, a word that begins with `#` ends the line.
+//! A workstation's world set: `/var/lib/portage/world` and `world_sets`.
 
 use crate::failure::Failure;
 use crate::input;
@@ -14,7 +13,7 @@ pub(crate) fn read(root: &Path, files: &[PathBuf]) -> Result<Vec<WorldAtom>, Fai
     let mut world = BTreeSet::new();
     let mut wrong = Vec::new();
     let mut add = |path: &Path, text: &str| {
-        for (number, entry) in entries(text) {
+        for (number, entry) in input::entries(text) {
             match entry.parse() {
                 Ok(atom) => drop::<bool>(world.insert(atom)),
                 Err(error) => wrong.push(format!("{}:{number}: {error}", input::named(path))),
@@ -42,14 +41,6 @@ pub(crate) fn read(root: &Path, files: &[PathBuf]) -> Result<Vec<WorldAtom>, Fai
         ));
     }
     Ok(world.into_iter().collect())
-}
-
-/// The entries with their line numbers.
-fn entries(text: &str) -> impl Iterator<Item = (usize, String)> {
-    text.lines().enumerate().filter_map(|(index, line)| {
-        let words: Vec<_> = line.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
-        (!words.is_empty()).then(|| (index + 1, words.join(" ")))
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the orchestrator asks of the binhost: stage, prepare, promote, current. All of them are idempotent.
 
 use crate::digest::Digest;
-use crate::gentoo::{Cpv, RepoName, Slot, UseFlag};
+use crate::gentoo::{Cpv, RepoName, Slot, Soname, UseFlag, WorldAtom};
 use crate::id::{AttemptId, BuildId, GenerationNumber, PackageId};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub struct Expected {
     pub build_id: BuildId,
     /// As in `x86_64-pc-linux-gnu`.
     pub chost: String,
+    /// The epoch's `CFLAGS=…`, `CXXFLAGS=…` and the like; what is not listed is not compared.
+    #[serde(default)]
+    pub flags: Vec<String>,
 }
 
 /// An artifact that is staged: signed, at its path, in the served staging view.
@@ -64,6 +67,24 @@ pub struct Inherit {
 pub struct Prepare {
     /// The published digests of everything in it, without duplicates.
     pub artifacts: Vec<Digest>,
+    /// Portage's `@system`: what every workstation has beside what a package depends on. Its sets are not followed.
+    #[serde(default)]
+    pub system: Vec<WorldAtom>,
+    /// What the set need not contain.
+    #[serde(default)]
+    pub provided: Provided,
+}
+
+/// What workstations have from elsewhere, as Portage's own files in `/etc/portage/profile` declare it (portage(5)).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provided {
+    /// `package.provided`: they satisfy atoms of their version, whatever slot and USE flags those name.
+    #[serde(default)]
+    pub packages: Vec<Cpv>,
+    /// `soname.provided`.
+    #[serde(default)]
+    pub sonames: Vec<Soname>,
 }
 
 /// What was prepared.

@@ -7,6 +7,7 @@ pub use binhost::BinhostClient;
 pub use orchestrator::{AdminClient, DroneClient};
 
 use crate::problem::{Code, Problem};
+use crate::resolution::Finding;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -43,6 +44,15 @@ impl ClientError {
         match self {
             Self::Problem(problem) => Some(problem.code),
             _ => None,
+        }
+    }
+
+    /// What a whole set was refused for, one by one.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        match self {
+            Self::Problem(problem) => &problem.findings,
+            _ => &[],
         }
     }
 

@@ -7,7 +7,7 @@
 //!  "edges":[[1,0,["buildtime","runtime"]]]}
 //! ```
 
-use crate::gentoo::{Cpv, RepoName, Slot, UseFlag};
+use crate::gentoo::{Cpv, RepoName, Slot, UseFlag, WorldAtom};
 use crate::id::BuildId;
 use crate::state::EdgeKind;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ pub struct Plan {
     pub packages: Vec<PlannedPackage>,
     /// The dependency edges between them.
     pub edges: Vec<Edge>,
+    /// Portage's `@system`: what packages may use without a dependency on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub system: Vec<WorldAtom>,
 }
 
 /// One package of the generation that the run shall become.

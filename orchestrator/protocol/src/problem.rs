@@ -6,6 +6,7 @@
 //!
 //! Programs branch on `code`; people read `detail`. Internals never appear in either.
 
+use crate::resolution::Finding;
 use serde::{Deserialize, Serialize};
 
 /// The media type of a [`Problem`].
@@ -66,6 +67,8 @@ codes! {
     InvalidPackage = "invalid_package" 422 "Invalid binary package",
     /// The package is well formed, but not what was asked for.
     UnexpectedPackage = "unexpected_package" 422 "Unexpected binary package",
+    /// The set of a generation needs what it does not have, or cannot be installed together; the findings say what.
+    BrokenSet = "broken_set" 422 "Broken set",
     /// The published path already names other bytes (law 9).
     PathUsed = "path_used" 409 "Path already used",
     /// The generation expected to be current is not.
@@ -94,6 +97,9 @@ pub struct Problem {
     pub code: Code,
     /// A sentence for people.
     pub detail: String,
+    /// One by one, what a whole set is refused for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 impl Problem {
@@ -106,7 +112,14 @@ impl Problem {
             status: code.status(),
             code,
             detail: detail.into(),
+            findings: vec![],
         }
+    }
+
+    /// With what a whole set is refused for.
+    #[must_use]
+    pub fn with_findings(self, findings: Vec<Finding>) -> Self {
+        Self { findings, ..self }
     }
 }
 

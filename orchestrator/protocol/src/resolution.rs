@@ -85,19 +85,19 @@ pub struct Unresolved {
     pub findings: Vec<Finding>,
 }
 
-/// One thing that Portage refuses, or that a person should know about a plan.
+/// One thing that Portage refuses, that a person should know about a plan, or for which a set is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// What it is.
     pub kind: FindingKind,
-    /// The atom or the package that it is about, as Portage prints it.
+    /// The atom, the package or the soname that it is about, as Portage prints it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub atom: Option<String>,
     /// Who asked for it, nearest first: cpvs, or `@world`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wanted_by: Vec<String>,
-    /// What Portage says; 4,000 characters are kept.
+    /// What Portage says, or what is there in its place; 4,000 characters are kept.
     pub detail: String,
 }
 
@@ -117,6 +117,10 @@ pub enum FindingKind {
     ConfigurationChange,
     /// Two packages block each other.
     Blocker,
+    /// A package was built against another sub-slot than that which is there.
+    SubSlot,
+    /// A program or library needs a shared library that nothing it depends on has.
+    Soname,
     /// Packages need each other to be built.
     Cycle,
     /// Anything else.

@@ -30,20 +30,20 @@ pub async fn create_target(
     _: Admin,
     Json(new): Json<NewTarget>,
 ) -> Result<axum::Json<Target>, ApiError> {
-    targets::insert(&app.db, &new.name, &new.world).await?;
+    targets::insert(&app.db, &new.name, &new.world, &new.provided).await?;
     let target = targets::list(&app.db, Some(&new.name)).await?.pop();
     target.map(axum::Json).ok_or_else(|| ApiError::not_found("target"))
 }
 
-/// Replaces a target's world set; runs that begin later resolve it.
+/// Replaces a target's world set, which runs that begin later resolve, and what its generations need not contain.
 pub async fn set_world(
     State(app): State<Shared>,
     _: Admin,
     Path(name): Path<TargetName>,
-    Json(World { world }): Json<World>,
+    Json(World { world, provided }): Json<World>,
 ) -> Result<axum::Json<Target>, ApiError> {
     let target = targets::id(&app.db, &name).await?.ok_or_else(|| ApiError::not_found("target"))?;
-    targets::set_world(&app.db, target, &world).await?;
+    targets::set_world(&app.db, target, &world, &provided).await?;
     let target = targets::list(&app.db, Some(&name)).await?.pop();
     target.map(axum::Json).ok_or_else(|| ApiError::not_found("target"))
 }

@@ -4,11 +4,14 @@
 use super::events::{self, NewEvent};
 use super::runs::{self, RunError};
 use crate::machine::run::Transition;
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
 use swarm_protocol::admin::Generation;
-use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::binhost::{Prepare, Provided};
+use swarm_protocol::gentoo::{TargetName, WorldAtom};
 use swarm_protocol::id::{GenerationId, GenerationNumber, RunId, TargetId};
+use swarm_protocol::resolution::Finding;
 use swarm_protocol::state::GenerationState;
 
 /// A generation that a run is becoming.
@@ -22,8 +25,8 @@ pub struct Becoming {
     pub number: GenerationNumber,
     /// The generation that must be current when it is promoted.
     pub expects: Option<GenerationNumber>,
-    /// The published digests of everything in it.
-    pub artifacts: Vec<Digest>,
+    /// What the binhost is asked to make of it.
+    pub content: Prepare,
 }
 
 /// The current generation, if it is exactly what `run` would publish.
@@ -71,15 +74,29 @@ pub async fn becoming(db: impl PgExecutor<'_> + Copy, run: RunId) -> sqlx::Resul
     .fetch_optional(db)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let artifacts = artifacts(db, row.id).await?;
-    Ok(Some(Becoming { id: row.id, target: row.target, number: row.number, expects: row.expects, artifacts }))
+    let content = content(db, row.id).await?;
+    Ok(Some(Becoming { id: row.id, target: row.target, number: row.number, expects: row.expects, content }))
+}
+
+/// What the binhost is asked to make of a generation. Nothing of it changes under a generation but what the target
+/// declares as provided: who mends that does not have to build again.
+pub(super) async fn content(
+    db: impl PgExecutor<'_> + Copy,
+    generation: GenerationId,
+) -> sqlx::Result<Prepare> {
+    let row = sqlx::query!(
+        r#"SELECT t.provided AS "provided: Json<Provided>", COALESCE(r.system, '{}') AS "system!: Vec<WorldAtom>"
+           FROM generations g JOIN targets t ON t.id = g.target_id LEFT JOIN runs r ON r.id = g.run_id
+           WHERE g.id = $1"#,
+        generation.0
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Prepare { artifacts: artifacts(db, generation).await?, system: row.system, provided: row.provided.0 })
 }
 
 /// The published digests of everything in a generation.
-pub(super) async fn artifacts(
-    db: impl PgExecutor<'_>,
-    generation: GenerationId,
-) -> sqlx::Result<Vec<Digest>> {
+async fn artifacts(db: impl PgExecutor<'_>, generation: GenerationId) -> sqlx::Result<Vec<Digest>> {
     sqlx::query_scalar!(
         r#"SELECT f.published AS "published: Digest" FROM generation_artifacts g JOIN artifacts f ON f.id = g.artifact_id
            WHERE g.generation_id = $1 ORDER BY f.published"#,
@@ -123,7 +140,7 @@ pub(super) async fn make_current(
     .execute(&mut *tx)
     .await?;
     let data = serde_json::json!({
-        "target": becoming.target, "number": becoming.number, "packages": becoming.artifacts.len()
+        "target": becoming.target, "number": becoming.number, "packages": becoming.content.artifacts.len()
     });
     events::append(tx, NewEvent { kind: "generation.current", run, data, ..NewEvent::default() }).await
 }
@@ -134,8 +151,12 @@ pub async fn refused(
     run: RunId,
     generation: GenerationId,
     reason: &str,
+    findings: &[Finding],
 ) -> Result<(), RunError> {
     runs::apply(tx, run, Transition::Fail, Some(reason)).await?;
+    if !findings.is_empty() {
+        runs::set_findings(tx, run, findings).await?;
+    }
     set_state(tx, generation, GenerationState::Refused).await?;
     Ok(())
 }

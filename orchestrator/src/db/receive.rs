@@ -47,6 +47,7 @@ pub async fn accepting(db: &PgPool, attempt: AttemptId) -> sqlx::Result<Option<A
                 use_flags: row.use_flags,
                 build_id: row.build_id,
                 chost: row.epoch.0.compat.chost,
+                flags: row.epoch.0.compat.flags,
             },
         },
     }))

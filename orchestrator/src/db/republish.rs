@@ -224,9 +224,9 @@ pub async fn all_under_way(db: &PgPool) -> sqlx::Result<Vec<(GenerationState, Be
     .await?;
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
-        let artifacts = generations::artifacts(db, row.id).await?;
+        let content = generations::content(db, row.id).await?;
         let (id, target, number, expects) = (row.id, row.target, row.number, row.expects);
-        all.push((row.state, Becoming { id, target, number, expects, artifacts }));
+        all.push((row.state, Becoming { id, target, number, expects, content }));
     }
     Ok(all)
 }

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{Counts, Resolver, Run};
-use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::gentoo::{TargetName, WorldAtom};
 use swarm_protocol::id::{EpochId, GenerationNumber, RunId, TargetId};
 use swarm_protocol::resolution::Finding;
 use swarm_protocol::state::RunState;
@@ -88,7 +88,14 @@ pub async fn set_epoch(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sql
     Ok(())
 }
 
-/// Stores what Portage refused or remarked.
+/// Stores the `@system` that the run's plan was made with.
+pub async fn set_system(tx: &mut PgConnection, run: RunId, system: &[WorldAtom]) -> sqlx::Result<()> {
+    let lines: Vec<_> = system.iter().map(ToString::to_string).collect();
+    sqlx::query!("UPDATE runs SET system = $2 WHERE id = $1", run.0, &lines).execute(tx).await?;
+    Ok(())
+}
+
+/// Stores what Portage refused or remarked, or for what the binhost refused the set.
 pub async fn set_findings(tx: &mut PgConnection, run: RunId, findings: &[Finding]) -> sqlx::Result<()> {
     let findings = serde_json::to_value(findings).unwrap_or_default();
     sqlx::query!("UPDATE runs SET findings = $2 WHERE id = $1", run.0, findings).execute(tx).await?;

@@ -1,27 +1,47 @@
 //! Targets and their epochs.
 
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
 use swarm_protocol::admin::Target;
+use swarm_protocol::binhost::Provided;
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::{TargetName, WorldAtom};
 use swarm_protocol::id::{EpochId, GenerationNumber, RunId, TargetId};
 
 /// Creates a target; `false` when it exists already.
-pub async fn insert(db: impl PgExecutor<'_>, name: &TargetName, world: &[WorldAtom]) -> sqlx::Result<bool> {
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    name: &TargetName,
+    world: &[WorldAtom],
+    provided: &Provided,
+) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "INSERT INTO targets (name, world) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        "INSERT INTO targets (name, world, provided) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         name.as_str(),
-        &lines(world)
+        &lines(world),
+        serde_json::to_value(provided).unwrap_or_default()
     )
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Replaces a target's world set.
-pub async fn set_world(db: impl PgExecutor<'_>, target: TargetId, world: &[WorldAtom]) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE targets SET world = $2 WHERE id = $1", target.0, &lines(world)).execute(db).await?;
+/// Replaces a target's world set, and what its generations need not contain.
+pub async fn set_world(
+    db: impl PgExecutor<'_>,
+    target: TargetId,
+    world: &[WorldAtom],
+    provided: &Provided,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE targets SET world = $2, provided = $3 WHERE id = $1",
+        target.0,
+        &lines(world),
+        serde_json::to_value(provided).unwrap_or_default()
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -40,10 +60,9 @@ pub async fn id(db: impl PgExecutor<'_>, name: &TargetName) -> sqlx::Result<Opti
 
 /// All targets by name, or the one that is named.
 pub async fn list(db: impl PgExecutor<'_>, name: Option<&TargetName>) -> sqlx::Result<Vec<Target>> {
-    sqlx::query_as!(
-        Target,
+    let rows = sqlx::query!(
         r#"SELECT t.name AS "name: TargetName", t.world AS "world: Vec<WorldAtom>",
-                  g.number AS "current?: GenerationNumber",
+                  t.provided AS "provided: Json<Provided>", g.number AS "current?: GenerationNumber",
                   (SELECT max(r.id) FROM runs r WHERE r.target_id = t.id
                    AND r.state IN ('resolving', 'building', 'frozen', 'validating', 'promoting')) AS "open_run: RunId"
            FROM targets t
@@ -51,9 +70,15 @@ pub async fn list(db: impl PgExecutor<'_>, name: Option<&TargetName>) -> sqlx::R
            WHERE $1::text IS NULL OR t.name = $1
            ORDER BY t.name"#,
         name.map(TargetName::as_str)
-    )
-    .fetch_all(db)
-    .await
+    );
+    let targets = rows.fetch_all(db).await?.into_iter().map(|row| Target {
+        name: row.name,
+        world: row.world,
+        provided: row.provided.0,
+        current: row.current,
+        open_run: row.open_run,
+    });
+    Ok(targets.collect())
 }
 
 /// The row of an epoch, made when it is new.

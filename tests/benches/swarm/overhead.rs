@@ -10,6 +10,7 @@ use serde_json::json;
 use std::time::Instant;
 
 use swarm_protocol::admin::{NewRun, NewTarget};
+use swarm_protocol::binhost::Provided;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::plan::Plan;
 use swarm_protocol::state::RunState;
@@ -94,7 +95,11 @@ async fn swarm_build(
     (cpv, plan): (&str, &str),
 ) -> (f64, f64) {
     let plan: Plan = serde_json::from_str(plan).unwrap();
-    swarm.admin.create_target(&NewTarget { name: target.clone(), world: vec![] }).await.unwrap();
+    swarm
+        .admin
+        .create_target(&NewTarget { name: target.clone(), world: vec![], provided: Provided::default() })
+        .await
+        .unwrap();
     let run = NewRun { epoch: Some(drone.epoch()), plan: Some(plan) };
     let run = swarm.admin.start_run(target, &run).await.unwrap().id;
     swarm.run_reaches(run, RunState::Promoted, 300).await;

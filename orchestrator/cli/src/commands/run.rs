@@ -224,6 +224,8 @@ const fn kind(kind: FindingKind) -> &'static str {
         FindingKind::SlotConflict => "slot conflict",
         FindingKind::ConfigurationChange => "configuration change needed",
         FindingKind::Blocker => "blocker",
+        FindingKind::SubSlot => "built against another sub-slot",
+        FindingKind::Soname => "shared library missing",
         FindingKind::Cycle => "cycle",
         FindingKind::Other => "finding",
     }
@@ -267,7 +269,7 @@ pub(super) fn verdict(run: &Run) -> String {
         ),
         RunState::Failed if !run.findings.is_empty() => {
             let findings = count(i64::try_from(run.findings.len()).unwrap_or(i64::MAX), "finding");
-            format!("; `swarm run show {id}` has Portage's {findings}")
+            format!("; `swarm run show {id}` has the {findings}")
         }
         state if state.is_over() => String::new(),
         _ => format!("; `swarm run watch {id}` follows it"),

@@ -4,11 +4,12 @@ use crate::connection::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::table::{fields, indented, left, or_dash, right, table};
-use crate::{names, world};
+use crate::{names, provided, world};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
 use swarm_protocol::admin::{NewTarget, Target, World};
+use swarm_protocol::binhost::Provided;
 use swarm_protocol::gentoo::{TargetName, WorldAtom};
 
 /// What can be done with targets.
@@ -28,7 +29,9 @@ pub(crate) enum Command {
     },
     /// Make a workstation's world set that of a target; runs that begin later resolve it.
     ///
-    /// Reads /var/lib/portage/world and `world_sets`. A target that is new is created.
+    /// Reads /var/lib/portage/world and `world_sets`. A target that is new is created. What the workstation has from
+    /// elsewhere, and the swarm need not build, is read from `package.provided` and `soname.provided` in
+    /// /etc/portage/profile; with --world alone, what the target knows of that stays.
     #[command(after_help = PUSH_EXAMPLES)]
     Push(Push),
 }
@@ -49,6 +52,9 @@ pub(crate) struct Push {
     /// A file of atoms and sets, in place of the workstation's; may be given several times. - is standard input.
     #[arg(long, value_name = "FILE")]
     world: Vec<PathBuf>,
+    /// A directory with `package.provided` and `soname.provided`, in place of the workstation's /etc/portage/profile.
+    #[arg(long, value_name = "DIR")]
+    profile: Option<PathBuf>,
 }
 
 /// What a push has changed.
@@ -77,8 +83,8 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
             }
         }
         Command::Create { name } => {
-            let target =
-                context.ask(client.create_target(&NewTarget { name: name.clone(), world: vec![] })).await?;
+            let new = NewTarget { name: name.clone(), world: vec![], provided: Provided::default() };
+            let target = context.ask(client.create_target(&new)).await?;
             output.show(&target, |target| format!("There is a target {}.", target.name))?;
         }
         Command::Push(what) => output.show(&push(context, what).await?, told)?,
@@ -91,11 +97,16 @@ async fn push(context: &Context, what: &Push) -> Result<Pushed, Failure> {
     let world = world::read(&what.root, &what.world)?;
     let targets = context.ask(client.targets()).await?;
     let former = targets.into_iter().find(|target| target.name == what.name);
+    let provided = match (&what.profile, &former) {
+        (Some(directory), _) => provided::read(directory)?,
+        (None, _) if what.world.is_empty() => provided::read(&what.root.join(provided::DIRECTORY))?,
+        (None, former) => former.as_ref().map(|target| target.provided.clone()).unwrap_or_default(),
+    };
     if former.is_none() {
-        let new = NewTarget { name: what.name.clone(), world: world.clone() };
+        let new = NewTarget { name: what.name.clone(), world: world.clone(), provided };
         context.ask(client.create_target(&new)).await?;
     } else {
-        context.ask(client.set_world(&what.name, &World { world: world.clone() })).await?;
+        context.ask(client.set_world(&what.name, &World { world: world.clone(), provided })).await?;
     }
     let created = former.is_none();
     let former = former.map(|target| target.world).unwrap_or_default();
@@ -147,10 +158,18 @@ fn shown(target: &Target) -> String {
         ("current generation", or_dash(target.current)),
         ("open run", or_dash(target.open_run)),
     ]);
+    let Provided { packages, sonames } = &target.provided;
+    let entries: Vec<_> =
+        packages.iter().map(ToString::to_string).chain(sonames.iter().map(ToString::to_string)).collect();
+    let provided = match entries.as_slice() {
+        [] => String::new(),
+        entries => format!("\n\nIts generations need not have:{}", indented(entries, 2)),
+    };
     if target.world.is_empty() {
-        return format!("{head}\n\nIts world set is empty; `swarm target push {}` fills it.", target.name);
+        let name = &target.name;
+        return format!("{head}\n\nIts world set is empty; `swarm target push {name}` fills it.{provided}");
     }
-    format!("{head}\n\nIts world set:{}", indented(&target.world, 2))
+    format!("{head}\n\nIts world set:{}{provided}", indented(&target.world, 2))
 }
 
 #[cfg(test)]
@@ -166,6 +185,7 @@ mod tests {
         Target {
             name: name.parse().unwrap(),
             world: atoms(world),
+            provided: Provided::default(),
             current: current.map(GenerationNumber),
             open_run: open_run.map(RunId),
         }
@@ -173,7 +193,9 @@ mod tests {
 
     #[test]
     fn targets_in_a_table() {
-        let desktop = target("desktop", "@tools app-misc/jq", Some(12), Some(7));
+        let mut desktop = target("desktop", "@tools app-misc/jq", Some(12), Some(7));
+        desktop.provided.packages.push("sys-kernel/gentoo-sources-6.12".parse().unwrap());
+        desktop.provided.sonames.push("x86_64: libcuda.so.1".parse().unwrap());
         let bare = target("arm64", "", None, None);
         insta::assert_snapshot!("a_target_with_a_world", shown(&desktop));
         insta::assert_snapshot!("a_target_without", shown(&bare));

@@ -1,5 +1,6 @@
 //! Targets and their world sets.
 
+use crate::binhost::Provided;
 use crate::gentoo::{TargetName, WorldAtom};
 use crate::id::{GenerationNumber, RunId};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ pub struct NewTarget {
     /// Its world set.
     #[serde(default)]
     pub world: Vec<WorldAtom>,
+    /// What its generations need not contain.
+    #[serde(default)]
+    pub provided: Provided,
 }
 
 /// `PUT /api/v1/targets/{target}/world`: what shall be installable from the target's generations. Runs that begin later
@@ -22,6 +26,9 @@ pub struct NewTarget {
 pub struct World {
     /// The atoms and sets of a workstation's `/var/lib/portage/world` and `world_sets`.
     pub world: Vec<WorldAtom>,
+    /// What the generations need not contain, as of the same workstation. Holds from the next generation on.
+    #[serde(default)]
+    pub provided: Provided,
 }
 
 /// A target, with what its clients see.
@@ -31,6 +38,8 @@ pub struct Target {
     pub name: TargetName,
     /// Its world set, ordered.
     pub world: Vec<WorldAtom>,
+    /// What its generations need not contain.
+    pub provided: Provided,
     /// The generation that clients see.
     pub current: Option<GenerationNumber>,
     /// The open run, if there is one.

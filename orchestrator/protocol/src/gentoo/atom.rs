@@ -11,7 +11,7 @@
 //! An atom becomes a line of a file that Portage reads as root, so what is not exactly one is refused: Portage's own
 //! words on a mistake would come an hour later and from another machine.
 
-use super::{Cpv, RepoName, Slot, UseFlag, text_type};
+use super::{dependency, text_type};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -73,60 +73,17 @@ fn is_set(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }
 
+/// An atom as a person writes one: nothing that only ebuilds and built packages say.
 fn atom(text: &str) -> Result<(), &'static str> {
-    let (rest, flags) = match text.split_once('[') {
-        Some((rest, flags)) => (rest, Some(flags)),
-        None => (text, None),
-    };
-    if let Some(flags) = flags {
-        use_dependencies(flags.strip_suffix(']').ok_or("the USE dependencies do not end with ']'")?)?;
-    }
-    let (rest, repository) = match rest.split_once("::") {
-        Some((rest, repository)) => (rest, Some(repository)),
-        None => (rest, None),
-    };
-    if repository.is_some_and(|name| name.parse::<RepoName>().is_err()) {
-        return Err("the repository's name breaks PMS 3.1.5");
-    }
-    let (name, slot) = match rest.split_once(':') {
-        Some((name, slot)) => (name, Some(slot)),
-        None => (rest, None),
-    };
-    if slot.is_some_and(|slot| slot.parse::<Slot>().is_err()) {
-        return Err("the slot breaks PMS 3.1.3");
-    }
-    package(name)
-}
-
-/// `cat/name`, or an operator with `cat/name-version`.
-fn package(text: &str) -> Result<(), &'static str> {
-    const OPERATORS: [&str; 6] = [">=", "<=", ">", "<", "~", "="];
-    let operator = OPERATORS.into_iter().find(|operator| text.starts_with(operator));
-    let Some(operator) = operator else {
-        // A cpv of it with any version is one exactly when the name is one.
-        let name = format!("{text}-0");
-        return match name.parse::<Cpv>() {
-            Ok(cpv) if cpv.cp() == text => Ok(()),
-            _ => Err("without an operator it is category/name (PMS 3.1.1, 3.1.2), without a version"),
-        };
-    };
-    let cpv = &text[operator.len()..];
-    let cpv = if operator == "=" { cpv.strip_suffix('*').unwrap_or(cpv) } else { cpv };
-    let cpv: Cpv = cpv.parse().map_err(|_| "with an operator it is category/name-version (PMS 8.3.1)")?;
-    if operator == "~" && cpv.version().contains("-r") {
+    let atom = dependency::parse(text)?;
+    if atom.has_idle_revision() {
         return Err("the operator ~ takes no revision (PMS 8.3.1)");
     }
-    Ok(())
-}
-
-/// The 4-style USE dependencies that make sense outside an ebuild: `flag`, `-flag`, each with an optional default.
-fn use_dependencies(list: &str) -> Result<(), &'static str> {
-    let good = list.split(',').all(|flag| {
-        let flag = flag.strip_prefix('-').unwrap_or(flag);
-        let flag = flag.strip_suffix("(+)").or_else(|| flag.strip_suffix("(-)")).unwrap_or(flag);
-        flag.parse::<UseFlag>().is_ok()
-    });
-    good.then_some(()).ok_or("its USE dependencies are not flag or -flag, separated by commas (PMS 8.3.4)")
+    match (atom.blocker(), atom.slot_operator()) {
+        (Some(_), _) => Err("a world file blocks nothing"),
+        (None, Some(_)) => Err("a slot operator is for ebuilds (PMS 8.3.3)"),
+        (None, None) => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -65,6 +65,12 @@ impl Cpv {
         format!("{}-{}", self.name, self.version)
     }
 
+    /// Whether `cp` is its category and name.
+    #[must_use]
+    pub fn is_of(&self, cp: &str) -> bool {
+        cp.split_once('/') == Some((&self.category, &self.name))
+    }
+
     /// Category and name (Portage's `CP`), as in `sys-libs/zlib`.
     #[must_use]
     pub fn cp(&self) -> String {

@@ -78,10 +78,22 @@ name_type! {
 }
 
 impl Slot {
+    /// `0`: the slot of what names none.
+    #[must_use]
+    pub fn zero() -> Self {
+        Self("0".to_owned())
+    }
+
     /// The slot without its sub-slot.
     #[must_use]
     pub fn slot(&self) -> &str {
         self.0.split_once('/').map_or(&self.0, |(slot, _)| slot)
+    }
+
+    /// Whether a sub-slot is written.
+    #[must_use]
+    pub fn has_sub_slot(&self) -> bool {
+        self.0.contains('/')
     }
 
     /// The sub-slot; the slot itself where none is written.

@@ -1,0 +1,2 @@
+ALTER TABLE runs DROP COLUMN system;
+ALTER TABLE targets DROP COLUMN provided;
