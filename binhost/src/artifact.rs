@@ -81,3 +81,24 @@ pub(crate) fn path(cpv: &Cpv, build_id: BuildId) -> String {
 pub(crate) fn valid_build_id(build_id: BuildId) -> Result<()> {
     if build_id.0 >= 1 { Ok(()) } else { Err(Error::refused(Code::InvalidValue, "a BUILD_ID is at least 1")) }
 }
+
+#[cfg(test)]
+impl Artifact {
+    /// An artifact without a file, for tests of what is done with many; `bytes` stand for the file's.
+    pub(crate) fn sample(cpv: &str, build_id: i32, bytes: &[u8]) -> std::sync::Arc<Self> {
+        let (cpv, build_id, digest): (Cpv, _, _) =
+            (cpv.parse().unwrap(), BuildId(build_id), Digest::of(bytes));
+        std::sync::Arc::new(Self {
+            built: digest,
+            published: digest,
+            path: path(&cpv, build_id),
+            cpv,
+            build_id,
+            size: 1,
+            mtime: 2,
+            md5: "5".repeat(32),
+            sha1: "1".repeat(40),
+            metadata: BTreeMap::from([("SLOT".to_owned(), "0/1".to_owned())]),
+        })
+    }
+}

@@ -6,6 +6,7 @@
 //! | `POST /api/v1/targets/{target}/runs/{run}/stage` | the control ticket |
 //! | `PUT /api/v1/targets/{target}/generations/{number}` | the control ticket |
 //! | `POST /api/v1/targets/{target}/promote`, `GET …/current` | the control ticket |
+//! | `GET …/generations`, `PUT` and `DELETE …/generations/{number}/pin`, `GET …/diff` | the control ticket |
 //! | `GET /staging/{target}/{run}/{path}` | a ticket of an attempt of that run, or control; never 304 |
 //! | `GET /generations/{target}/{number}/{path}` | the control ticket: the gate, before anybody else sees it |
 //! | `GET /binhost/{target}/{path}` | everybody: what workstations install from |
@@ -22,6 +23,7 @@ mod control;
 mod failure;
 mod params;
 mod range;
+mod scatter;
 mod tickets;
 mod upload;
 mod views;
@@ -61,7 +63,10 @@ pub(crate) fn router(app: App) -> Router {
     let target = Router::new()
         .route("/runs/{run}/stage", post(control::stage))
         .route("/runs/{run}/inherited", put(control::inherit))
+        .route("/generations", get(control::kept))
         .route("/generations/{number}", put(control::prepare))
+        .route("/generations/{number}/pin", put(control::pin).delete(control::unpin))
+        .route("/diff", get(control::diff))
         .route("/promote", post(control::promote))
         .route("/current", get(control::current));
     Router::new()

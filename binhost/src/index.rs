@@ -43,29 +43,22 @@
 //! * `USER_PATCHES` matters where present: clients with patches of their own compare it.
 //! * Dependencies are USE-evaluated; in a built package they already are, which [`crate::check`] makes sure of.
 //!
-//! `Packages.gz` is the same text as one gzip member that carries no name and the TIMESTAMP as its time: the same set
-//! at the same TIMESTAMP has the same bytes.
+//! `Packages.gz` is the same text in one gzip member or several, none of which carries a name: the same set at the same
+//! TIMESTAMP has the same bytes. A generation's is one member, [`files`], which is the smallest; that of a view that
+//! changes all the time is put together from the members of its [`segments`].
+
+mod document;
+mod segments;
+
+pub(crate) use document::Document;
+pub(crate) use segments::Segments;
 
 use crate::artifact::Artifact;
 use crate::packages;
-use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
+use std::cmp::Ordering;
 use std::io::Write as _;
-use swarm_protocol::Digest;
-
-/// Bytes to be served, with their validator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Document {
-    pub(crate) bytes: Bytes,
-    /// A strong `ETag`, quotes included.
-    pub(crate) etag: String,
-}
-
-impl From<Vec<u8>> for Document {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { etag: format!("\"{}\"", Digest::of(&bytes)), bytes: bytes.into() }
-    }
-}
+use swarm_protocol::gentoo::Cpv;
 
 /// `Packages` and `Packages.gz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +78,16 @@ pub(crate) fn files<'a>(timestamp: i64, artifacts: impl ExactSizeIterator<Item =
 pub(crate) fn sort<T: AsRef<Artifact>>(artifacts: &mut [T]) {
     let key = |artifact: &Artifact| (artifact.cpv.to_string(), artifact.build_id);
     artifacts.sort_by_cached_key(|artifact| key(artifact.as_ref()));
+}
+
+/// How two artifacts stand in the index's order.
+fn order(one: &Artifact, other: &Artifact) -> Ordering {
+    text(&one.cpv).cmp(text(&other.cpv)).then(one.build_id.cmp(&other.build_id))
+}
+
+/// The bytes of a cpv as it is written.
+fn text(cpv: &Cpv) -> impl Iterator<Item = u8> {
+    [cpv.category(), "/", cpv.name(), "-", cpv.version()].into_iter().flat_map(str::bytes)
 }
 
 fn header(timestamp: i64, packages: usize) -> String {
@@ -139,10 +142,11 @@ mod tests {
         ];
         sort(&mut artifacts);
         let files = files(1_700_000_100, artifacts.iter().map(AsRef::as_ref));
-        insta::assert_snapshot!(std::str::from_utf8(&files.text.bytes).unwrap());
+        insta::assert_snapshot!(String::from_utf8(files.text.pieces().concat()).unwrap());
         let mut unpacked = Vec::new();
-        flate2::read::GzDecoder::new(&files.gzip.bytes[..]).read_to_end(&mut unpacked).unwrap();
-        assert_eq!(unpacked, files.text.bytes);
+        let gzip = files.gzip.pieces().concat();
+        flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, files.text.pieces().concat());
         artifacts.reverse();
         sort(&mut artifacts);
         assert_eq!(super::files(1_700_000_100, artifacts.iter().map(AsRef::as_ref)), files);
@@ -151,6 +155,6 @@ mod tests {
     #[test]
     fn an_empty_index_is_a_header() {
         let files = files(7, [].into_iter());
-        assert_eq!(&files.text.bytes[..], b"PACKAGES: 0\nTIMESTAMP: 7\nVERSION: 0\n\n");
+        assert_eq!(files.text.pieces().concat(), b"PACKAGES: 0\nTIMESTAMP: 7\nVERSION: 0\n\n");
     }
 }

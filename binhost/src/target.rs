@@ -8,6 +8,7 @@
 //! generations/N/              complete: files at their paths, Packages, Packages.gz, .generation.json
 //! current -> generations/N    the one switch
 //! promotions.log              journal of the generations that ever were current: their files stay public
+//! pins.log                    journal of what people want kept
 //! ```
 //!
 //! Writers take [`Target::files`] for as long as they write, and change the in-memory [`State`] only after the disk has
@@ -15,14 +16,16 @@
 //! of one state, and nobody waits for an fsync but those who write.
 
 mod catalog;
+mod diff;
 mod generation;
+mod pins;
 mod promote;
 mod publish;
 mod recover;
 mod staging;
 
 pub(crate) use generation::Generation;
-pub(crate) use staging::Run;
+pub(crate) use staging::View;
 
 use crate::artifact::{self, Artifact};
 use crate::blobs::Blobs;
@@ -34,9 +37,9 @@ use crate::{check, closure, index};
 use catalog::{Catalog, Place};
 use generation::Published;
 use promote::Promotion;
-use staging::{Decision, Record, Staging};
+use staging::{Change, Decision, Record, Run, Staging};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use swarm_protocol::binhost::{Current, Inherit, Prepare, Prepared, Promote, Stage, Staged};
@@ -55,17 +58,32 @@ struct Files {
     artifacts: Journal,
     runs: HashMap<RunId, Journal>,
     promotions: Journal,
+    pins: Journal,
 }
 
 /// What is known of a target, as it stands on disk.
 #[derive(Default)]
 struct State {
     catalog: Catalog,
-    runs: HashMap<RunId, Arc<Run>>,
+    runs: HashMap<RunId, Run>,
     generations: BTreeMap<GenerationNumber, Arc<Generation>>,
     /// The generations that ever were current, in that order.
     promoted: Vec<Promotion>,
+    /// What retention never removes.
+    pinned: BTreeSet<GenerationNumber>,
     current: Option<Arc<Published>>,
+}
+
+impl State {
+    /// The generations that were current once and are kept, youngest first, each once: clients may hold their indexes.
+    fn once_current(&self) -> Vec<Arc<Generation>> {
+        let promoted = self.promoted.iter().rev();
+        promoted.filter_map(|promotion| self.generations.get(&promotion.number)).cloned().collect()
+    }
+}
+
+fn no_generation(number: GenerationNumber) -> Error {
+    Error::refused(Code::NotFound, format!("generation {number} is not kept"))
 }
 
 impl Target {
@@ -85,12 +103,18 @@ impl Target {
     /// False when a journal refuses appends until a restart.
     pub(crate) fn is_able(&self) -> bool {
         let files = self.files();
-        files.artifacts.is_able() && files.promotions.is_able() && files.runs.values().all(Journal::is_able)
+        let Files { artifacts, promotions, pins, runs } = &*files;
+        [artifacts, promotions, pins].into_iter().chain(runs.values()).all(Journal::is_able)
     }
 
-    /// What is staged for a run; nothing for a run that we do not know.
-    pub(crate) fn run(&self, run: RunId, now: i64) -> Arc<Run> {
-        self.read().runs.get(&run).cloned().unwrap_or_else(|| Arc::new(Run::empty(now)))
+    /// The index of what is staged for a run; an empty one for a run that we do not know.
+    pub(crate) fn view(&self, run: RunId, now: i64) -> Arc<View> {
+        self.read().runs.get(&run).map_or_else(|| Arc::new(View::empty(now)), Run::view)
+    }
+
+    /// The artifact at a path of a run's view.
+    pub(crate) fn staged(&self, run: RunId, path: &str) -> Option<Arc<Artifact>> {
+        self.read().runs.get(&run)?.at(path)
     }
 
     /// Validates an uploaded artifact, signs it, fixes its path, and makes it visible to its run.
@@ -104,7 +128,8 @@ impl Target {
     ) -> Result<Staged> {
         artifact::valid_build_id(stage.expected.build_id)?;
         let path = artifact::path(&stage.expected.cpv, stage.expected.build_id);
-        if let Decision::Answer(artifact) = self.run(run, now).decide(stage, &path)? {
+        let decide = || self.read().runs.get(&run).map_or(Ok(Decision::Do), |run| run.decide(stage, &path));
+        if let Decision::Answer(artifact) = decide()? {
             return Ok(artifact.staged());
         }
         // Reading and signing a large file takes seconds: it is done outside the lock, and what was decided is decided
@@ -116,18 +141,20 @@ impl Target {
             Place::Free => publish::publish(blobs, keyring, stage, &package, now)?,
         };
         let mut files = self.files();
-        let view = self.run(run, now);
-        if let Decision::Answer(artifact) = view.decide(stage, &path)? {
+        if let Decision::Answer(artifact) = decide()? {
             return Ok(artifact.staged());
         }
-        check::check_bound(|key| artifact.value(key), |cp| view.named(cp, stage.package))
-            .map_err(|mismatch| unexpected(&mismatch))?;
+        self.of_run(run, |run| {
+            check::check_bound(|key| artifact.value(key), |cp| run.named(cp, stage.package))
+        })
+        .map_err(|mismatch| unexpected(&mismatch))?;
         let artifact = self.reserve(&mut files, artifact)?;
-        let staging =
-            Staging { package: stage.package, attempt: stage.attempt, path, at: view.next_timestamp(now) };
-        let (next, staged) = (view.with(&staging, Arc::clone(&artifact)), artifact.staged());
-        self.journal(&mut files, run)?.append(&Record::Staged(staging))?;
-        self.write().runs.insert(run, Arc::new(next));
+        let (change, at) =
+            self.of_run(run, |run| (run.staging(stage.package, &artifact), run.next_timestamp(now)));
+        let staging = Staging { package: stage.package, attempt: stage.attempt, path, at };
+        self.journal(&mut files, run)?.append(&Record::Staged(staging.clone()))?;
+        let staged = artifact.staged();
+        self.show(run, &change, at, |run| run.stage(staging, artifact));
         Ok(staged)
     }
 
@@ -135,16 +162,34 @@ impl Target {
     pub(crate) fn inherit(&self, run: RunId, inherit: &Inherit, now: i64) -> Result<()> {
         let mut files = self.files();
         let artifacts = self.read().catalog.set(&inherit.artifacts)?;
-        let view = self.run(run, now);
         let mut inherits: Vec<_> = artifacts.iter().map(|artifact| artifact.path.clone()).collect();
         inherits.sort_unstable();
-        if view.inherits().eq(&inherits) {
+        if self.of_run(run, |run| run.inherits().into_iter().eq(&inherits)) {
             return Ok(());
         }
-        let at = view.next_timestamp(now);
+        let (change, at) = self.of_run(run, |run| (run.inheriting(&artifacts), run.next_timestamp(now)));
         self.journal(&mut files, run)?.append(&Record::Inherited { inherits, at })?;
-        self.write().runs.insert(run, Arc::new(view.inheriting(at, artifacts)));
+        self.show(run, &change, at, |run| run.inherit(artifacts));
         Ok(())
+    }
+
+    /// Asks a run as it stands; one that we do not know has nothing.
+    fn of_run<T>(&self, run: RunId, ask: impl FnOnce(&Run) -> T) -> T {
+        match self.read().runs.get(&run) {
+            Some(run) => ask(run),
+            None => ask(&Run::default()),
+        }
+    }
+
+    /// Shows what is durable. The next view is made while readers still take the former one; only who holds
+    /// [`Target::files`] calls this, so no other change comes between.
+    fn show(&self, run: RunId, change: &Change, at: i64, note: impl FnOnce(&mut Run)) {
+        let view = self.of_run(run, Run::view);
+        let view = view.after(change, at);
+        let mut state = self.write();
+        let run = state.runs.entry(run).or_default();
+        note(run);
+        run.show(view);
     }
 
     /// Gives the artifact its path for ever, unless the path has other bytes. A crash after this leaves a reserved path
@@ -181,31 +226,34 @@ impl Target {
         if let Some(existing) = state.generations.get(&number) {
             return existing.same(&artifacts);
         }
+        let earlier = state.once_current();
         // What clients had once they may have again: rules that came later, or another declaration of what is provided,
         // must not stand in the way of a rollback.
-        let was_current =
-            state.promoted.iter().filter_map(|promotion| state.generations.get(&promotion.number));
-        let again = was_current.into_iter().any(|generation| generation.has(&artifacts));
+        let again = earlier.iter().any(|generation| generation.has(&artifacts));
         drop(state);
         generation::one_per_cpv(&artifacts)?;
         if !again {
             closed(&artifacts, prepare)?;
         }
-        let generation = Generation::new(number, generation::timestamp(now, highest), artifacts);
-        generation.write(&self.directory, blobs)?;
+        let carries = earlier.iter().map(|generation| generation.number).collect();
+        let timestamp = generation::timestamp(now, highest);
+        let generation = Generation::new(number, timestamp, artifacts, carries);
+        generation.write(&self.directory, blobs, &earlier)?;
         let prepared = generation.prepared();
         self.write().generations.insert(number, Arc::new(generation));
         Ok(prepared)
     }
 
     /// Makes a prepared generation the current one, by one rename.
-    pub(crate) fn promote(&self, promote: &Promote) -> Result<Current> {
+    pub(crate) fn promote(&self, blobs: &Blobs, promote: &Promote) -> Result<Current> {
         let mut files = self.files();
         let state = self.read();
         let current = state.current.as_ref().map(|published| Arc::clone(&published.generation));
         let wanted = state.generations.get(&promote.number).cloned();
+        let earlier = state.once_current();
         drop(state);
         if let Some(next) = promote::decide(promote, current.as_deref(), wanted)? {
+            next.carry(&self.directory, blobs, &earlier)?;
             let published = Published::load(&self.directory, next)?;
             promote::switch(&self.directory, promote.number)?;
             self.write().current = Some(Arc::new(published));

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod drone;
 pub mod error;
 pub mod extract;
+pub mod generations;
 pub mod health;
 pub mod runs;
 pub mod status;
@@ -63,7 +64,9 @@ fn admin_routes(limit: usize) -> Router<Shared> {
         .route("/targets", get(admin::targets).post(admin::create_target))
         .route("/targets/{target}/world", put(admin::set_world))
         .route("/targets/{target}/runs", post(runs::start))
-        .route("/targets/{target}/generations", get(admin::generations).post(admin::republish))
+        .route("/targets/{target}/generations", get(generations::list).post(generations::republish))
+        .route("/targets/{target}/generations/{number}/pin", put(generations::pin).delete(generations::unpin))
+        .route("/targets/{target}/diff", get(generations::diff))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::show))
         .route("/runs/{run}/cancel", post(runs::cancel))

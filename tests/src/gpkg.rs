@@ -4,6 +4,8 @@ use blake2::Blake2b512;
 use sha2::{Digest as _, Sha512};
 use std::fmt::Write;
 use swarm_protocol::drone::Claim;
+use swarm_protocol::gentoo::Cpv;
+use swarm_protocol::id::BuildId;
 
 /// The bytes of a package that is what `claim` asked for.
 #[must_use]
@@ -15,12 +17,21 @@ pub fn package(claim: &Claim) -> Vec<u8> {
 /// The same with other metadata: what a drone that is out of step would build.
 #[must_use]
 pub fn package_with(claim: &Claim, other: &[(&str, &str)]) -> Vec<u8> {
-    let (pf, build_id) = (claim.cpv.pf(), claim.build_id.to_string());
+    let mut metadata = vec![("SLOT", claim.slot.as_str()), ("repository", claim.repository.as_str())];
+    metadata.retain(|(key, _)| other.iter().all(|(replaced, _)| replaced != key));
+    metadata.extend(other);
+    package_of(&claim.cpv, claim.build_id, &metadata)
+}
+
+/// The package `cpv` with this BUILD_ID, and with other metadata in place of the usual.
+#[must_use]
+pub fn package_of(cpv: &Cpv, build_id: BuildId, other: &[(&str, &str)]) -> Vec<u8> {
+    let (pf, build_id) = (cpv.pf(), build_id.to_string());
     let mut metadata: Vec<(&str, &str)> = vec![
-        ("CATEGORY", claim.cpv.category()),
+        ("CATEGORY", cpv.category()),
         ("PF", &pf),
-        ("SLOT", claim.slot.as_str()),
-        ("repository", claim.repository.as_str()),
+        ("SLOT", "0"),
+        ("repository", "swarm-box"),
         ("BUILD_ID", &build_id),
         ("CHOST", "x86_64-pc-linux-gnu"),
         ("EAPI", "8"),

@@ -5,6 +5,7 @@
 //! | [`database`] | a database of its own for each test |
 //! | [`process`] | a child process that ends with the test |
 //! | [`swarm`] | an orchestrator, a binhost and a Redis, with clients |
+//! | [`binhost`] | a binhost alone, which a test fills as orchestrator and drone |
 //! | [`embedded`] | an orchestrator that runs its own Postgres and Redis |
 //! | [`drone`] | a scripted drone that speaks the real protocol |
 //! | [`gpkg`] | binary packages for scripted drones |
@@ -14,6 +15,7 @@
 //! | [`cli`] | the real `swarm` |
 //! | [`checker`] | what must be true of every event log |
 //! | [`port`] | TCP ports of a test's own |
+//! | [`readers`] | clients that look for a mixed set |
 //! | [`wait`] | waiting for a condition, with a bound |
 #![expect(
     clippy::missing_panics_doc,
@@ -23,6 +25,7 @@
     reason = "a harness panics where a test would: that is how it fails"
 )]
 
+pub mod binhost;
 pub mod checker;
 pub mod cli;
 pub mod database;
@@ -34,5 +37,6 @@ pub mod pkgdirs;
 pub mod plans;
 pub mod port;
 pub mod process;
+pub mod readers;
 pub mod swarm;
 pub mod wait;

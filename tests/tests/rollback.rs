@@ -5,7 +5,7 @@ use swarm_protocol::admin::{Generation, Republish};
 use swarm_protocol::id::GenerationNumber;
 use swarm_protocol::plan::Plan;
 use swarm_protocol::state::{GenerationState, RunState};
-use swarm_tests::cli::{ok, types};
+use swarm_tests::cli::{json, ok, types};
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::swarm::{Swarm, target};
 use swarm_tests::{checker, plans, wait};
@@ -75,6 +75,36 @@ async fn a_rollback_is_a_new_generation_that_clients_take() {
     assert_eq!(index(&swarm).await.cpvs, ["test/a-3"]);
     let events = checker::check(&swarm.admin, &swarm.database.pool).await;
     assert_eq!(events.iter().filter(|event| event.kind == "generation.current").count(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generations_are_compared_and_pinned() {
+    let (mut swarm, _) = two_generations().await;
+    let said = ok(&swarm, "generations diff box").await;
+    assert!(said.starts_with("From generation 1 to generation 2 of box: 1 updated.\n"), "{said}");
+    let diff = json(&swarm, "generations diff box 2 1").await;
+    let change = &diff["changes"][0];
+    assert_eq!(
+        (&change["kind"], &change["package"], &change["from"]["cpv"], &change["to"]["cpv"]),
+        (&"updated".into(), &"test/a".into(), &"test/a-2".into(), &"test/a-1".into())
+    );
+    let said = types(&swarm, "generations diff box 2 9").await;
+    assert!(said.code == 5 && said.stderr.contains("generation 9 is not kept"), "{said:?}");
+
+    assert_eq!(ok(&swarm, "generations pin box 1").await, "Generation 1 of box is kept for good.\n");
+    assert_eq!(types(&swarm, "generations pin box 9").await.code, 5);
+    swarm.binhost.take().unwrap().kill();
+    let list = json(&swarm, "generations list box").await;
+    assert!(list[1]["pinned"].is_null(), "the list needs no binhost: {list}");
+    assert!(types(&swarm, "generations unpin box 1").await.stderr.contains("does not answer"));
+    swarm.start_binhost().await;
+    let pinned = async || {
+        let generations = swarm.admin.generations(&target()).await.unwrap();
+        generations.into_iter().map(|generation| generation.pinned).collect::<Vec<_>>()
+    };
+    assert_eq!(pinned().await, [Some(false), Some(true)]);
+    ok(&swarm, "generations unpin box 1").await;
+    assert_eq!(pinned().await, [Some(false), Some(false)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

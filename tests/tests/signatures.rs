@@ -78,6 +78,7 @@ impl Binhost {
             use_flags: vec![],
             build_id: BuildId(build_id),
             chost: "x86_64-pc-linux-gnu".to_owned(),
+            flags: vec![],
         };
         let stage = Stage { package, attempt, built, expected };
         self.client(Scope::Control).stage(&self.target, run, &stage).await.unwrap().published
@@ -85,7 +86,8 @@ impl Binhost {
 
     async fn publish(&self, number: i64, artifacts: &[Digest]) {
         let (control, number) = (self.client(Scope::Control), GenerationNumber(number));
-        control.prepare(&self.target, number, &Prepare { artifacts: artifacts.to_vec() }).await.unwrap();
+        let prepare = Prepare { artifacts: artifacts.to_vec(), ..Prepare::default() };
+        control.prepare(&self.target, number, &prepare).await.unwrap();
         let expect = control.current(&self.target).await.unwrap().number;
         control.promote(&self.target, &Promote { number, expect }).await.unwrap();
     }

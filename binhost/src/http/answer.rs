@@ -4,6 +4,7 @@ use super::App;
 use super::conditions::{self, Validators};
 use super::failure::Failure;
 use super::range::{self, Range};
+use super::scatter::Scatter;
 use crate::artifact::Artifact;
 use crate::clock::system_time;
 use crate::error::Doing;
@@ -59,7 +60,7 @@ impl Caching {
     }
 }
 
-/// Bytes from memory.
+/// Bytes from memory, whole or in part.
 pub(super) fn document(
     document: &Document,
     kind: &'static str,
@@ -71,10 +72,15 @@ pub(super) fn document(
     if caching != Caching::Never && conditions::not_modified(&asked.headers, &validators) {
         return finish(builder(StatusCode::NOT_MODIFIED, &validators, caching), Body::empty());
     }
-    let builder = builder(StatusCode::OK, &validators, caching)
-        .header(header::CONTENT_TYPE, kind)
-        .header(header::CONTENT_LENGTH, document.bytes.len());
-    finish(builder, Body::from(document.bytes.clone()))
+    match select(asked, &validators, document.length()) {
+        Ok(part) => {
+            let builder = partial(builder(part.status, &validators, caching), kind, part, document.length());
+            let scatter = || Scatter::of(document.part(part.first, part.length));
+            let body = if asked.method == Method::GET { Body::new(scatter()) } else { Body::empty() };
+            finish(builder, body)
+        }
+        Err(unsatisfiable) => unsatisfiable,
+    }
 }
 
 /// An artifact's file, whole or in part.
@@ -88,24 +94,50 @@ pub(super) async fn artifact(
     if caching != Caching::Never && conditions::not_modified(&asked.headers, &validators) {
         return Ok(finish(builder(StatusCode::NOT_MODIFIED, &validators, caching), Body::empty()));
     }
+    let part = match select(asked, &validators, artifact.size) {
+        Ok(part) => part,
+        Err(unsatisfiable) => return Ok(unsatisfiable),
+    };
+    let builder = builder(part.status, &validators, caching);
+    let builder = partial(builder, "application/octet-stream", part, artifact.size);
+    let get = asked.method == Method::GET;
+    let body = if get { file(path, part.first, part.length).await? } else { Body::empty() };
+    Ok(finish(builder, body))
+}
+
+/// What of something is sent.
+#[derive(Clone, Copy)]
+struct Part {
+    status: StatusCode,
+    first: u64,
+    length: u64,
+}
+
+/// What of `size` bytes is asked for, or the answer to a range that lies behind them.
+#[expect(clippy::result_large_err, reason = "it is the answer, and is not passed on")]
+fn select(asked: &Asked, validators: &Validators, size: u64) -> Result<Part, Response<Body>> {
     // A range of a HEAD means nothing (RFC 9110, 14.2).
     let range =
-        if asked.method == Method::GET { conditions::range(&asked.headers, &validators) } else { None };
-    let (status, first, length) = match range::select(range, artifact.size) {
-        Range::Whole => (StatusCode::OK, 0, artifact.size),
-        Range::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
-        Range::Unsatisfiable => return Ok(unsatisfiable(artifact.size)),
-    };
-    let mut builder = builder(status, &validators, caching)
-        .header(header::CONTENT_TYPE, "application/octet-stream")
+        if asked.method == Method::GET { conditions::range(&asked.headers, validators) } else { None };
+    match range::select(range, size) {
+        Range::Whole => Ok(Part { status: StatusCode::OK, first: 0, length: size }),
+        Range::Part { first, last } => {
+            Ok(Part { status: StatusCode::PARTIAL_CONTENT, first, length: last - first + 1 })
+        }
+        Range::Unsatisfiable => Err(unsatisfiable(size)),
+    }
+}
+
+fn partial(builder: Builder, kind: &'static str, part: Part, size: u64) -> Builder {
+    let Part { status, first, length } = part;
+    let builder = builder
+        .header(header::CONTENT_TYPE, kind)
         .header(header::ACCEPT_RANGES, "bytes")
         .header(header::CONTENT_LENGTH, length);
-    if status == StatusCode::PARTIAL_CONTENT {
-        let part = format!("bytes {first}-{}/{}", first + length - 1, artifact.size);
-        builder = builder.header(header::CONTENT_RANGE, part);
+    if status != StatusCode::PARTIAL_CONTENT {
+        return builder;
     }
-    let body = if asked.method == Method::GET { file(path, first, length).await? } else { Body::empty() };
-    Ok(finish(builder, body))
+    builder.header(header::CONTENT_RANGE, format!("bytes {first}-{}/{size}", first + length - 1))
 }
 
 async fn file(path: &Path, first: u64, length: u64) -> crate::error::Result<Body> {

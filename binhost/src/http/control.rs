@@ -1,16 +1,20 @@
-//! What the orchestrator asks: stage, prepare, promote, current. All of it is idempotent.
+//! What the orchestrator asks: stage, prepare, promote, and what is there. All of it is idempotent.
 
 use super::failure::Failure;
 use super::params::{self, Params};
 use super::tickets::Bearer;
 use super::{App, blocking, body};
+use crate::target::Target;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
+use swarm_protocol::Code;
 use swarm_protocol::binhost::{Current, Inherit, Prepare, Prepared, Promote, Stage, Staged};
 use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::kept::{Between, Diff, Kept};
 
 /// `POST …/runs/{run}/stage`
 pub(super) async fn stage(
@@ -84,7 +88,7 @@ pub(super) async fn promote(
     let promote: Promote = body::json(&app, &headers, body).await?;
     let (number, store) = (promote.number, Arc::clone(&app.store));
     let target = name.clone();
-    let current = blocking(move || store.target_or_new(&target)?.promote(&promote)).await?;
+    let current = blocking(move || store.target_or_new(&target)?.promote(&store.blobs, &promote)).await?;
     tracing::info!(target.name = %name, generation = %number, "promoted");
     Ok(Json(current))
 }
@@ -98,6 +102,67 @@ pub(super) async fn current(
     bearer.control()?;
     let none = Current { number: None, timestamp: None };
     Ok(Json(app.store.target(&target_name(&target)?).map_or(none, |target| target.current())))
+}
+
+/// `GET …/generations`
+pub(super) async fn kept(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params(target): Params<String>,
+) -> Result<Json<Vec<Kept>>, Failure> {
+    bearer.control()?;
+    let target = app.store.target(&target_name(&target)?);
+    Ok(Json(target.map_or_else(Vec::new, |target| target.kept())))
+}
+
+/// `GET …/diff`
+pub(super) async fn diff(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params(target): Params<String>,
+    between: Result<Query<Between>, QueryRejection>,
+) -> Result<Json<Diff>, Failure> {
+    bearer.control()?;
+    let Query(between) = between.map_err(|error| Failure::new(Code::InvalidValue, error.body_text()))?;
+    let target = known(&app, &target)?;
+    Ok(Json(blocking(move || target.diff(between)).await?))
+}
+
+/// `PUT …/generations/{number}/pin`
+pub(super) async fn pin(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params((target, number)): Params<(String, String)>,
+) -> Result<Json<Kept>, Failure> {
+    set_pinned(bearer, app, target, number, true).await
+}
+
+/// `DELETE …/generations/{number}/pin`
+pub(super) async fn unpin(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params((target, number)): Params<(String, String)>,
+) -> Result<Json<Kept>, Failure> {
+    set_pinned(bearer, app, target, number, false).await
+}
+
+async fn set_pinned(
+    bearer: Bearer,
+    app: App,
+    name: String,
+    number: String,
+    pinned: bool,
+) -> Result<Json<Kept>, Failure> {
+    bearer.control()?;
+    let (target, number) = (known(&app, &name)?, params::number(&number)?);
+    let kept = blocking(move || target.pin(number, pinned)).await?;
+    tracing::info!(target.name = name, generation = %number, pinned, "a person decided what is kept");
+    Ok(Json(kept))
+}
+
+fn known(app: &App, name: &str) -> Result<Arc<Target>, Failure> {
+    let nothing = || Failure::new(Code::NotFound, "nothing was ever staged for this target");
+    app.store.target(&target_name(name)?).ok_or_else(nothing)
 }
 
 fn target_name(text: &str) -> Result<TargetName, Failure> {

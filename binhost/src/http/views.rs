@@ -7,6 +7,7 @@ use super::tickets::Bearer;
 use super::{App, blocking};
 use crate::artifact::Artifact;
 use crate::index::Files;
+use crate::target::View;
 use axum::extract::State;
 use axum::response::Response;
 use std::sync::Arc;
@@ -24,17 +25,18 @@ pub(super) async fn staging(
     let (target, run) = (params::parse::<TargetName>("target", &target)?, params::run(&run)?);
     bearer.staging(&target, run)?;
     let now = app.clock.now();
-    let view = match app.store.target(&target) {
-        Some(target) => target.run(run, now),
-        None => Arc::new(crate::target::Run::empty(now)),
-    };
+    let target = app.store.target(&target);
     match path.as_str() {
         "Packages" | "Packages.gz" => {
-            let timestamp = view.timestamp();
+            let view = target.map_or_else(|| Arc::new(View::empty(now)), |target| target.view(run, now));
+            let timestamp = view.timestamp;
             let files = blocking(move || Ok(view.index())).await?;
             Ok(index(&files, &path, &asked, Caching::Never, timestamp))
         }
-        _ => artifact(&app, view.at(&path), &asked, Caching::Never).await,
+        _ => {
+            let staged = target.and_then(|target| target.staged(run, &path));
+            artifact(&app, staged, &asked, Caching::Never).await
+        }
     }
 }
 

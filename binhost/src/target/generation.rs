@@ -4,10 +4,16 @@
 //! generations/7/Packages                                modification time = TIMESTAMP
 //! generations/7/Packages.gz
 //! generations/7/sys-libs/zlib/zlib-1.3.1-2.gpkg.tar     a hard link to its blob
+//! generations/7/sys-libs/zlib/zlib-1.3.1-1.gpkg.tar     one of an earlier generation, which the index does not name
 //! generations/7/.generation.json                        what the next start reads
 //! ```
 //!
 //! It is written under the name `.new-7`, made durable, and renamed: a directory with a number is whole.
+//!
+//! The files of the generations that were current before, and are kept, are there for clients that still hold their
+//! index (law 9): a web server knows the one directory that `current` points at. They cost a directory entry each and no
+//! bytes, as long as those generations are kept; after that, until this one goes as well. What those had linked of their
+//! predecessors is not linked on: the count is bounded by what is kept.
 
 use crate::artifact::Artifact;
 use crate::blobs::Blobs;
@@ -16,7 +22,7 @@ use crate::durable;
 use crate::error::{Doing, Error, Result};
 use crate::index;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,6 +44,9 @@ pub(super) struct Sidecar {
     pub(super) timestamp: i64,
     /// Published digests, in the index's order.
     pub(super) artifacts: Vec<Digest>,
+    /// The generations whose files are there, too.
+    #[serde(default)]
+    pub(super) carries: BTreeSet<GenerationNumber>,
 }
 
 /// A generation on disk.
@@ -47,6 +56,7 @@ pub(crate) struct Generation {
     /// In the index's order.
     artifacts: Vec<Arc<Artifact>>,
     by_path: HashMap<String, Arc<Artifact>>,
+    carries: BTreeSet<GenerationNumber>,
 }
 
 /// A generation with its index in memory.
@@ -78,10 +88,20 @@ pub(super) fn directory(target: &Path, number: GenerationNumber) -> PathBuf {
 
 impl Generation {
     /// `artifacts` come in the index's order.
-    pub(super) fn new(number: GenerationNumber, timestamp: i64, artifacts: Vec<Arc<Artifact>>) -> Self {
+    pub(super) fn new(
+        number: GenerationNumber,
+        timestamp: i64,
+        artifacts: Vec<Arc<Artifact>>,
+        carries: BTreeSet<GenerationNumber>,
+    ) -> Self {
         let by_path =
             artifacts.iter().map(|artifact| (artifact.path.clone(), Arc::clone(artifact))).collect();
-        Self { number, timestamp, artifacts, by_path }
+        Self { number, timestamp, artifacts, by_path, carries }
+    }
+
+    /// In the index's order.
+    pub(super) fn artifacts(&self) -> &[Arc<Artifact>] {
+        &self.artifacts
     }
 
     pub(crate) fn at(&self, path: &str) -> Option<Arc<Artifact>> {
@@ -107,14 +127,14 @@ impl Generation {
         Err(Error::refused(Code::Conflict, detail))
     }
 
-    /// Writes the directory and gives it its name.
-    pub(super) fn write(&self, target: &Path, blobs: &Blobs) -> Result<()> {
+    /// Writes the directory, with the files of `earlier` generations, and gives it its name.
+    pub(super) fn write(&self, target: &Path, blobs: &Blobs, earlier: &[Arc<Self>]) -> Result<()> {
         let generations = target.join("generations");
         let new = generations.join(format!(".new-{}", self.number));
         if new.try_exists().doing("look for", &new)? {
             fs::remove_dir_all(&new).doing("remove", &new)?;
         }
-        let written = self.fill(&new, blobs).and_then(|()| durable::sync_file_system(&new));
+        let written = self.fill(&new, blobs, earlier).and_then(|()| durable::sync_file_system(&new));
         if let Err(error) = written {
             // What cannot be removed now is removed at the next start; the first error is the one to tell.
             let _ = fs::remove_dir_all(&new);
@@ -123,33 +143,74 @@ impl Generation {
         durable::rename(&new, &directory(target, self.number))
     }
 
-    fn fill(&self, new: &Path, blobs: &Blobs) -> Result<()> {
-        for artifact in &self.artifacts {
-            let path = new.join(&artifact.path);
-            let parent = path.parent().unwrap_or(new);
-            fs::create_dir_all(parent).doing("create", parent)?;
-            fs::hard_link(blobs.path(artifact.published), &path).doing("link", &path)?;
+    /// Links the files of generations that became current after this one was prepared; for most, there is none.
+    pub(super) fn carry(&self, target: &Path, blobs: &Blobs, earlier: &[Arc<Self>]) -> Result<()> {
+        let missing: Vec<_> =
+            earlier.iter().filter(|other| !self.carries.contains(&other.number)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
         }
-        fs::create_dir_all(new).doing("create", new)?;
+        let directory = directory(target, self.number);
+        self.link_earlier(&directory, blobs, &missing)?;
+        durable::sync_file_system(&directory)
+    }
+
+    fn link_earlier(&self, directory: &Path, blobs: &Blobs, earlier: &[Arc<Self>]) -> Result<()> {
+        let mut linked: HashSet<&str> = HashSet::new();
+        let theirs = earlier.iter().flat_map(|generation| &generation.artifacts);
+        link(
+            directory,
+            blobs,
+            theirs.filter(|artifact| self.at(&artifact.path).is_none() && linked.insert(&artifact.path)),
+        )
+    }
+
+    fn fill(&self, new: &Path, blobs: &Blobs, earlier: &[Arc<Self>]) -> Result<()> {
+        fs::create_dir(new).doing("create", new)?;
+        link(new, blobs, self.artifacts.iter())?;
+        self.link_earlier(new, blobs, earlier)?;
         let files = index::files(self.timestamp, self.artifacts.iter().map(AsRef::as_ref));
         let sidecar = Sidecar {
             number: self.number,
             timestamp: self.timestamp,
             artifacts: self.artifacts.iter().map(|artifact| artifact.published).collect(),
+            carries: self.carries.clone(),
         };
         let sidecar = serde_json::to_vec(&sidecar).doing("describe", new)?;
         for (name, bytes) in [
-            ("Packages", &files.text.bytes[..]),
-            ("Packages.gz", &files.gzip.bytes[..]),
-            (SIDECAR, &sidecar[..]),
+            ("Packages", files.text.pieces()),
+            ("Packages.gz", files.gzip.pieces()),
+            (SIDECAR, &[sidecar.into()]),
         ] {
             let path = new.join(name);
             let mut file = File::create_new(&path).doing("create", &path)?;
-            file.write_all(bytes).doing("write", &path)?;
+            for piece in bytes {
+                file.write_all(piece).doing("write", &path)?;
+            }
             file.set_modified(system_time(self.timestamp)).doing("date", &path)?;
         }
         Ok(())
     }
+}
+
+/// Links artifacts to their paths. A path names one artifact for ever, so one that is there already is the same.
+fn link<'a>(
+    directory: &Path,
+    blobs: &Blobs,
+    artifacts: impl Iterator<Item = &'a Arc<Artifact>>,
+) -> Result<()> {
+    for artifact in artifacts {
+        let path = directory.join(&artifact.path);
+        let parent = path.parent().unwrap_or(directory);
+        fs::create_dir_all(parent).doing("create", parent)?;
+        match fs::hard_link(blobs.path(artifact.published), &path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(error).doing("link", &path);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 impl Sidecar {

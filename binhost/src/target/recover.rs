@@ -1,6 +1,7 @@
 //! Reads a target's directory at start: journals are replayed, half-written generations removed.
 
 use super::generation::{Generation, Published, Sidecar};
+use super::pins::{self, Pin};
 use super::promote::{self, Promotion};
 use super::staging::{Record, Run};
 use super::{Files, State, Target};
@@ -29,8 +30,10 @@ pub(super) fn open(targets: &Path, name: &str) -> Result<Target> {
     generations(&directory, &mut state)?;
     let (promotions, promoted) = Journal::open::<Promotion>(directory.join("promotions.log"))?;
     state.promoted = promoted;
+    let (pins, decisions) = Journal::open::<Pin>(directory.join("pins.log"))?;
+    state.pinned = pins::replay(decisions);
     state.current = current(&directory, &state)?;
-    let files = Mutex::new(Files { artifacts, runs, promotions });
+    let files = Mutex::new(Files { artifacts, runs, promotions, pins });
     let target = Target { directory, files, state: RwLock::new(state) };
     target.remember_promotion(&mut target.files())?;
     Ok(target)
@@ -46,21 +49,28 @@ fn runs(directory: &Path, state: &mut State) -> Result<HashMap<RunId, Journal>> 
     let mut journals = HashMap::new();
     for (run, path) in numbered(&directory.join("runs"))? {
         let (journal, records) = Journal::open::<Record>(path.join("staging.log"))?;
-        let mut view = Run::empty(0);
+        let (mut replayed, mut timestamp) = (Run::default(), 0);
         let known = |artifact: &str| {
             let lost = || Error::Damaged(format!("{artifact} of {} is not in artifacts.log", path.display()));
             state.catalog.at(artifact).ok_or_else(lost)
         };
         for record in records {
-            view = match record {
-                Record::Staged(staging) => view.with(&staging, known(&staging.path)?),
-                Record::Inherited { inherits, at } => {
-                    view.inheriting(at, inherits.iter().map(|path| known(path)).collect::<Result<_>>()?)
+            match record {
+                Record::Staged(staging) => {
+                    let artifact = known(&staging.path)?;
+                    timestamp = staging.at;
+                    replayed.stage(staging, artifact);
                 }
-            };
+                Record::Inherited { inherits, at } => {
+                    timestamp = at;
+                    replayed.inherit(inherits.iter().map(|path| known(path)).collect::<Result<_>>()?);
+                }
+            }
         }
+        // Once, and not at each of thousands of lines.
+        replayed.compose(timestamp);
         journals.insert(RunId(run), journal);
-        state.runs.insert(RunId(run), Arc::new(view));
+        state.runs.insert(RunId(run), replayed);
     }
     Ok(journals)
 }
@@ -75,7 +85,8 @@ fn generations(directory: &Path, state: &mut State) -> Result<()> {
         if sidecar.number != number {
             return Err(Error::Damaged(format!("{} is generation {}", path.display(), sidecar.number)));
         }
-        state.generations.insert(number, Arc::new(Generation::new(number, sidecar.timestamp, artifacts)));
+        let generation = Generation::new(number, sidecar.timestamp, artifacts, sidecar.carries);
+        state.generations.insert(number, Arc::new(generation));
     }
     Ok(())
 }

@@ -1,13 +1,17 @@
 //! What a run's builds may use: what is staged for it, one artifact per package, that of its highest attempt; and what
 //! it inherits from earlier runs.
+//!
+//! A record is durable in the run's `staging.log` before it shows. Then it changes the served view by what it brings
+//! and what it takes away, and nothing else: no cost of staging grows with what is staged, but for the list of the
+//! index's segments. Readers hold the [`View`] that they took.
 
 use crate::artifact::Artifact;
 use crate::error::{Error, Result};
-use crate::index;
+use crate::index::{self, Segments};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use swarm_protocol::Code;
 use swarm_protocol::binhost::Stage;
 use swarm_protocol::gentoo::{Cpv, Slot};
@@ -38,24 +42,61 @@ pub(super) struct Staging {
     pub(super) at: i64,
 }
 
+/// What is staged for a package.
 struct Held {
     attempt: AttemptId,
-    artifact: Arc<Artifact>,
+    path: String,
 }
 
-impl Clone for Held {
-    fn clone(&self) -> Self {
-        Self { attempt: self.attempt, artifact: Arc::clone(&self.artifact) }
+/// An artifact in the view, with what it is there for; never for nothing.
+struct Shown {
+    artifact: Arc<Artifact>,
+    staged: Option<PackageId>,
+    inherited: bool,
+}
+
+/// A run, as its log tells it.
+#[derive(Default)]
+pub(super) struct Run {
+    packages: HashMap<PackageId, Held>,
+    by_path: HashMap<String, Shown>,
+    view: Arc<View>,
+}
+
+/// The index of a run at one moment.
+#[derive(Clone, Default)]
+pub(crate) struct View {
+    /// Its TIMESTAMP, in Unix seconds.
+    pub(crate) timestamp: i64,
+    segments: Segments,
+}
+
+impl View {
+    /// The view of a run for which nothing is staged.
+    pub(crate) fn empty(timestamp: i64) -> Self {
+        Self { timestamp, segments: Segments::default() }
+    }
+
+    /// The view after a change, its text and gzip ready.
+    pub(super) fn after(&self, change: &Change, timestamp: i64) -> Self {
+        let mut segments = self.segments.clone();
+        change.goes.iter().for_each(|artifact| segments.remove(artifact));
+        change.comes.iter().for_each(|artifact| segments.insert(artifact));
+        change.goes.iter().chain(&change.comes).for_each(|artifact| segments.render_around(artifact));
+        Self { timestamp, segments }
+    }
+
+    /// `Packages` and `Packages.gz`.
+    pub(crate) fn index(&self) -> index::Files {
+        self.segments.files(self.timestamp)
     }
 }
 
-/// A run's view at one moment; staging and inheriting make a new one.
-pub(crate) struct Run {
-    timestamp: i64,
-    /// By path.
-    inherited: BTreeMap<String, Arc<Artifact>>,
-    packages: BTreeMap<PackageId, Held>,
-    index: OnceLock<Arc<index::Files>>,
+/// What a record changes in the view.
+#[derive(Default)]
+pub(super) struct Change {
+    comes: Vec<Arc<Artifact>>,
+    goes: Vec<Arc<Artifact>>,
 }
 
 /// What becomes of a stage call.
@@ -67,93 +108,215 @@ pub(super) enum Decision {
 }
 
 impl Run {
-    /// A run for which nothing is staged.
-    pub(crate) fn empty(timestamp: i64) -> Self {
-        Self { timestamp, inherited: BTreeMap::new(), packages: BTreeMap::new(), index: OnceLock::new() }
-    }
-
     /// Fences a stage call against what is staged (law 2).
     pub(super) fn decide(&self, stage: &Stage, path: &str) -> Result<Decision> {
         let refuse = |code, detail: String| Err(Error::refused(code, detail));
+        let shown = self.by_path.get(path);
         if let Some(held) = self.packages.get(&stage.package) {
-            let same = held.artifact.built == stage.built && held.artifact.path == path;
             let (old, new) = (held.attempt, stage.attempt);
+            let same = shown.filter(|shown| held.path == path && shown.artifact.built == stage.built);
             match new.cmp(&old) {
                 Ordering::Less => {
-                    return refuse(
-                        Code::StaleReport,
-                        format!("attempt {new} comes after attempt {old} was staged"),
-                    );
+                    let detail = format!("attempt {new} comes after attempt {old} was staged");
+                    return refuse(Code::StaleReport, detail);
                 }
-                Ordering::Equal if same => return Ok(Decision::Answer(Arc::clone(&held.artifact))),
                 Ordering::Equal => {
-                    return refuse(
-                        Code::Conflict,
-                        format!("attempt {new} is already staged with another artifact"),
-                    );
+                    let again = || format!("attempt {new} is already staged with another artifact");
+                    let answer = |shown: &Shown| Decision::Answer(Arc::clone(&shown.artifact));
+                    return same.map(answer).ok_or_else(|| Error::refused(Code::Conflict, again()));
                 }
                 Ordering::Greater => {}
             }
         }
-        let other =
-            self.packages.iter().find(|(id, held)| **id != stage.package && held.artifact.path == path);
-        match other {
-            Some((id, _)) => refuse(Code::Conflict, format!("{path} is staged as package {id} of this run")),
-            None => Ok(Decision::Do),
+        match shown.and_then(|shown| shown.staged) {
+            Some(other) if other != stage.package => {
+                refuse(Code::Conflict, format!("{path} is staged as package {other} of this run"))
+            }
+            _ => Ok(Decision::Do),
         }
     }
 
-    /// The view after a package's artifact took its place.
-    pub(super) fn with(&self, staging: &Staging, artifact: Arc<Artifact>) -> Self {
-        let mut packages = self.packages.clone();
-        packages.insert(staging.package, Held { attempt: staging.attempt, artifact });
-        Self { timestamp: staging.at, inherited: self.inherited.clone(), packages, index: OnceLock::new() }
+    /// What staging an artifact for a package changes.
+    pub(super) fn staging(&self, package: PackageId, artifact: &Arc<Artifact>) -> Change {
+        let mut change = Change::default();
+        let former = self.packages.get(&package).and_then(|held| self.by_path.get(&held.path));
+        if let Some(former) = former.filter(|former| former.artifact.path != artifact.path)
+            && !former.inherited
+        {
+            change.goes.push(Arc::clone(&former.artifact));
+        }
+        if !self.by_path.contains_key(&artifact.path) {
+            change.comes.push(Arc::clone(artifact));
+        }
+        change
     }
 
-    /// The view after it inherits `artifacts` and nothing else.
-    pub(super) fn inheriting(&self, at: i64, artifacts: Vec<Arc<Artifact>>) -> Self {
-        let inherited = artifacts.into_iter().map(|artifact| (artifact.path.clone(), artifact)).collect();
-        Self { timestamp: at, inherited, packages: self.packages.clone(), index: OnceLock::new() }
+    /// What inheriting `artifacts`, and nothing else, changes.
+    pub(super) fn inheriting(&self, artifacts: &[Arc<Artifact>]) -> Change {
+        let kept: HashSet<&str> = artifacts.iter().map(|artifact| artifact.path.as_str()).collect();
+        let goes = self.by_path.values().filter(|shown| {
+            shown.inherited && shown.staged.is_none() && !kept.contains(shown.artifact.path.as_str())
+        });
+        let comes = artifacts.iter().filter(|artifact| !self.by_path.contains_key(&artifact.path));
+        Change {
+            goes: goes.map(|shown| Arc::clone(&shown.artifact)).collect(),
+            comes: comes.cloned().collect(),
+        }
+    }
+
+    /// Notes what a package's artifact is.
+    pub(super) fn stage(&mut self, staging: Staging, artifact: Arc<Artifact>) {
+        let Staging { package, attempt, path, .. } = staging;
+        if let Some(former) = self.packages.insert(package, Held { attempt, path: path.clone() }) {
+            self.release(&former.path);
+        }
+        let shown = Shown { artifact, staged: None, inherited: false };
+        self.by_path.entry(path).or_insert(shown).staged = Some(package);
+    }
+
+    /// Notes what is inherited.
+    pub(super) fn inherit(&mut self, artifacts: Vec<Arc<Artifact>>) {
+        self.by_path.retain(|_, shown| {
+            shown.inherited = false;
+            shown.staged.is_some()
+        });
+        for artifact in artifacts {
+            let shown = Shown { artifact: Arc::clone(&artifact), staged: None, inherited: false };
+            self.by_path.entry(artifact.path.clone()).or_insert(shown).inherited = true;
+        }
+    }
+
+    /// What was staged at this path is staged no longer.
+    fn release(&mut self, path: &str) {
+        if let Some(shown) = self.by_path.get_mut(path) {
+            shown.staged = None;
+            if !shown.inherited {
+                self.by_path.remove(path);
+            }
+        }
+    }
+
+    /// Shows a view that [`View::after`] made.
+    pub(super) fn show(&mut self, view: View) {
+        self.view = Arc::new(view);
+    }
+
+    /// Makes the view anew, after a log was replayed.
+    pub(super) fn compose(&mut self, timestamp: i64) {
+        let mut artifacts: Vec<_> = self.by_path.values().map(|shown| Arc::clone(&shown.artifact)).collect();
+        index::sort(&mut artifacts);
+        self.show(View { timestamp, segments: Segments::of(artifacts) });
     }
 
     /// The paths of what is inherited, ordered.
-    pub(super) fn inherits(&self) -> impl Iterator<Item = &String> {
-        self.inherited.keys()
+    pub(super) fn inherits(&self) -> Vec<&String> {
+        let mut paths: Vec<_> =
+            self.by_path.iter().filter(|(_, shown)| shown.inherited).map(|(path, _)| path).collect();
+        paths.sort_unstable();
+        paths
     }
 
     /// Strictly increasing. Build roots hold no cached index, so the steps need not be law 9's.
     pub(super) fn next_timestamp(&self, now: i64) -> i64 {
-        if self.packages.is_empty() && self.inherited.is_empty() { now } else { now.max(self.timestamp + 1) }
+        now.max(self.view.timestamp + 1)
     }
 
-    /// The TIMESTAMP of the view's index.
-    pub(crate) fn timestamp(&self) -> i64 {
-        self.timestamp
-    }
-
-    /// The view's index; made by the first who asks.
-    pub(crate) fn index(&self) -> Arc<index::Files> {
-        let make = || {
-            let mut artifacts = self.inherited.clone();
-            let staged = self.packages.values().map(|held| Arc::clone(&held.artifact));
-            artifacts.extend(staged.map(|artifact| (artifact.path.clone(), artifact)));
-            let mut artifacts: Vec<_> = artifacts.into_values().collect();
-            index::sort(&mut artifacts);
-            Arc::new(index::files(self.timestamp, artifacts.iter().map(AsRef::as_ref)))
-        };
-        Arc::clone(self.index.get_or_init(make))
+    /// What readers see.
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view)
     }
 
     /// The packages of a name with their slots, but for what is staged for `package`: that is being replaced.
     pub(super) fn named(&self, cp: &str, package: PackageId) -> Vec<(&Cpv, Slot)> {
-        let staged = self.packages.iter().filter(|(id, _)| **id != package).map(|(_, held)| &held.artifact);
-        let named = staged.chain(self.inherited.values()).filter(|artifact| artifact.cpv.is_of(cp));
+        let others = self.by_path.values().filter(|shown| shown.inherited || shown.staged != Some(package));
+        let named = others.map(|shown| &shown.artifact).filter(|artifact| artifact.cpv.is_of(cp));
         named.map(|artifact| (&artifact.cpv, artifact.slot())).collect()
     }
 
     /// The artifact at a path of the view.
-    pub(crate) fn at(&self, path: &str) -> Option<Arc<Artifact>> {
-        let staged = self.packages.values().map(|held| &held.artifact).find(|artifact| artifact.path == path);
-        staged.or_else(|| self.inherited.get(path)).cloned()
+    pub(super) fn at(&self, path: &str) -> Option<Arc<Artifact>> {
+        self.by_path.get(path).map(|shown| Arc::clone(&shown.artifact))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use swarm_protocol::binhost::Expected;
+    use swarm_protocol::id::BuildId;
+
+    fn artifact(number: usize) -> Arc<Artifact> {
+        Artifact::sample(
+            &format!("test/p{}x-1", number / 3),
+            i32::try_from(number % 3).unwrap() + 1,
+            &[u8::try_from(number).unwrap()],
+        )
+    }
+
+    fn call(package: i64, attempt: i64, artifact: &Artifact) -> Stage {
+        Stage {
+            package: PackageId(package),
+            attempt: AttemptId(attempt),
+            built: artifact.built,
+            expected: Expected {
+                cpv: artifact.cpv.clone(),
+                slot: "0/1".parse().unwrap(),
+                repository: "gentoo".parse().unwrap(),
+                use_flags: vec![],
+                build_id: BuildId(artifact.build_id.0),
+                chost: String::new(),
+                flags: vec![],
+            },
+        }
+    }
+
+    /// A package is staged, or other artifacts are inherited.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Stage { package: i64, artifact: usize },
+        Inherit(HashSet<usize>),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let stage = (1..9_i64, 0..30_usize).prop_map(|(package, artifact)| Step::Stage { package, artifact });
+        let inherit = prop::collection::hash_set(0..30_usize, 0..12).prop_map(Step::Inherit);
+        prop::collection::vec(prop_oneof![4 => stage, 1 => inherit], 0..40)
+    }
+
+    proptest! {
+        /// What readers saw grow step by step is what a start makes of the log.
+        #[test]
+        fn the_view_is_that_of_its_log(steps in steps()) {
+            let (mut run, mut replayed) = (Run::default(), Run::default());
+            let mut at = 0;
+            for (step, attempt) in steps.into_iter().zip(1..) {
+                let change;
+                match step {
+                    Step::Stage { package, artifact: number } => {
+                        let artifact = artifact(number);
+                        // Another package has that path.
+                        let Ok(Decision::Do) = run.decide(&call(package, attempt, &artifact), &artifact.path) else { continue };
+                        at = run.next_timestamp(7);
+                        let staging = Staging { package: PackageId(package), attempt: AttemptId(attempt), path: artifact.path.clone(), at };
+                        change = run.staging(staging.package, &artifact);
+                        replayed.stage(staging.clone(), Arc::clone(&artifact));
+                        run.stage(staging, artifact);
+                    }
+                    Step::Inherit(numbers) => {
+                        let artifacts: Vec<_> = numbers.into_iter().map(artifact).collect();
+                        at = run.next_timestamp(7);
+                        change = run.inheriting(&artifacts);
+                        replayed.inherit(artifacts.clone());
+                        run.inherit(artifacts);
+                    }
+                }
+                let view = run.view().after(&change, at);
+                run.show(view);
+            }
+            replayed.compose(at);
+            prop_assert_eq!(run.view().index(), replayed.view().index());
+            prop_assert_eq!(run.inherits(), replayed.inherits());
+        }
     }
 }

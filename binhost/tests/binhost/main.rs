@@ -13,6 +13,8 @@ mod full;
 mod generations;
 mod harness;
 mod inherit;
+mod keeping;
+mod nginx;
 mod package;
 mod process;
 mod refusals;

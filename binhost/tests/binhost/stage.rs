@@ -24,7 +24,7 @@ async fn a_staged_package_is_seen_by_its_run_at_once() {
     assert_eq!((Digest::of(&file), file.len() as u64), (staged.published, staged.size));
     let gzip = binhost.drone().staging(&target(), RUN, "Packages.gz").await.unwrap().bytes().await.unwrap();
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&gzip[..]), &mut text).unwrap();
+    std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(&gzip[..]), &mut text).unwrap();
     assert_eq!(text, binhost.staging().await);
 }
 

@@ -62,7 +62,7 @@ pub struct Inherit {
 }
 
 /// `PUT /api/v1/targets/{target}/generations/{number}`: write a complete generation that nobody sees yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prepare {
     /// The published digests of everything in it, without duplicates.

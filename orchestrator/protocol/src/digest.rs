@@ -19,6 +19,12 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         blake3::hash(bytes).into()
     }
+
+    /// The bytes themselves.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 impl From<blake3::Hash> for Digest {

@@ -16,6 +16,7 @@
 //! | [`drone`] | enrolment, sessions, heartbeats, claims, reports |
 //! | [`admin`] | targets, runs, packages, events as people and scripts see them |
 //! | [`binhost`] | stage, prepare, promote |
+//! | [`kept`] | the generations that the binhost keeps: pins, differences |
 //! | [`client`] | the typed HTTP client of all of these |
 
 pub mod admin;
@@ -26,6 +27,7 @@ pub mod drone;
 pub mod epoch;
 pub mod gentoo;
 pub mod id;
+pub mod kept;
 pub mod plan;
 pub mod problem;
 pub mod resolution;

@@ -4,7 +4,7 @@ use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::error::ApiError;
 use super::extract::{Json, Path, Query};
-use crate::db::{drones, events, generations, republish, targets, tokens};
+use crate::db::{drones, events, targets, tokens};
 use crate::distrust::{self, Withdrawal};
 use crate::machine::drone::Transition;
 use crate::maintenance;
@@ -12,8 +12,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{
-    Distrusted, Drone, DroneOrder, Events, Generation, NewJoinToken, NewTarget, NewToken, Republish, Target,
-    Token, World,
+    Distrusted, Drone, DroneOrder, Events, NewJoinToken, NewTarget, NewToken, Target, Token, World,
 };
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::RunId;
@@ -46,33 +45,6 @@ pub async fn set_world(
     targets::set_world(&app.db, target, &world, &provided).await?;
     let target = targets::list(&app.db, Some(&name)).await?.pop();
     target.map(axum::Json).ok_or_else(|| ApiError::not_found("target"))
-}
-
-/// The generations of a target, newest first.
-pub async fn generations(
-    State(app): State<Shared>,
-    _: Viewer,
-    Path(target): Path<TargetName>,
-) -> Result<axum::Json<Vec<Generation>>, ApiError> {
-    let target = targets::id(&app.db, &target).await?.ok_or_else(|| ApiError::not_found("target"))?;
-    Ok(axum::Json(generations::list(&app.db, target).await?))
-}
-
-/// Publishes an earlier generation's set again: writes the intent, which the maintenance loop carries out.
-pub async fn republish(
-    State(app): State<Shared>,
-    _: Admin,
-    Path(target): Path<TargetName>,
-    Json(order): Json<Republish>,
-) -> Result<axum::Json<Generation>, ApiError> {
-    let target = targets::id(&app.db, &target).await?.ok_or_else(|| ApiError::not_found("target"))?;
-    let mut tx = app.db.begin().await?;
-    let number = republish::begin(&mut tx, target, order).await?;
-    tx.commit().await?;
-    app.wake.all();
-    let generations = generations::list(&app.db, target).await?;
-    let begun = generations.into_iter().find(|generation| generation.number == number);
-    begun.map(axum::Json).ok_or_else(|| ApiError::not_found("generation"))
 }
 
 /// All drones.

@@ -168,14 +168,14 @@ async fn set_state(tx: &mut PgConnection, id: GenerationId, state: GenerationSta
     Ok(())
 }
 
-/// The generations of a target, newest first.
+/// The generations of a target, newest first; what is pinned is for the binhost to say.
 pub async fn list(db: impl PgExecutor<'_>, target: TargetId) -> sqlx::Result<Vec<Generation>> {
     sqlx::query_as!(
         Generation,
         r#"SELECT g.number AS "number: GenerationNumber", g.state AS "state: GenerationState", g.run_id AS "run: RunId",
                   g.republishes AS "republishes: GenerationNumber",
                   (SELECT count(*) FROM generation_artifacts a WHERE a.generation_id = g.id) AS "packages!",
-                  g.promoted_at, g.reason
+                  g.promoted_at, g.reason, NULL::boolean AS pinned
            FROM generations g WHERE g.target_id = $1 ORDER BY g.number DESC"#,
         target.0
     )

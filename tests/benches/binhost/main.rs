@@ -5,17 +5,21 @@
 //! |---|---|
 //! | [`reindex`] | `build-binhost reindex` beside `emaint binhost --fix`, small packages and large ones |
 //! | [`signing`] | staging packages of three sizes with and without signing |
+//! | [`stage`] | one package added to a staged index of 20,000, beside Portage's own `inject` |
+//! | [`promote`] | a generation of 2,500 packages prepared and switched to, forth and back, among 50 readers |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a bench fails")]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod promote;
 mod reindex;
 mod signing;
+mod stage;
 
 use common::{host, report};
 use std::process::ExitCode;
 
-const NAMES: [&str; 2] = ["reindex", "signing"];
+const NAMES: [&str; 4] = ["reindex", "stage", "promote", "signing"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -31,6 +35,8 @@ async fn main() -> ExitCode {
         if wanted.is_empty() || wanted.iter().any(|one| one == name) {
             match name {
                 "reindex" => reindex::run(),
+                "stage" => stage::run().await,
+                "promote" => promote::run().await,
                 _ => signing::run().await,
             }
         }

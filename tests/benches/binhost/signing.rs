@@ -65,6 +65,7 @@ impl Binhost {
             use_flags: vec![],
             build_id: BuildId(build_id),
             chost: "x86_64-pc-linux-gnu".to_owned(),
+            flags: vec![],
         };
         let (control, stage) = (self.client(Scope::Control), Stage { package, attempt, built, expected });
         let begun = Instant::now();
@@ -126,7 +127,7 @@ fn image(seed: i32, size: usize) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Prints a line for each size.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use swarm_protocol::admin::{Generation, Republish};
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::GenerationNumber;
+use swarm_protocol::kept::{Between, ChangeKind, Diff, Instance};
 use swarm_protocol::state::GenerationState;
 
 /// Between two looks at a generation that is on its way.
@@ -43,6 +44,36 @@ pub(crate) enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Keep a generation for good, whatever retention removes.
+    Pin {
+        /// The target.
+        target: TargetName,
+        /// The generation.
+        #[arg(value_parser = number)]
+        number: GenerationNumber,
+    },
+    /// Leave a generation to retention again.
+    Unpin {
+        /// The target.
+        target: TargetName,
+        /// The generation.
+        #[arg(value_parser = number)]
+        number: GenerationNumber,
+    },
+    /// Show what a workstation gets by going from one generation to another.
+    #[command(
+        after_help = "Examples:\n  swarm generations diff desktop\n  swarm generations diff desktop 7\n  swarm generations diff desktop 7 9"
+    )]
+    Diff {
+        /// The target.
+        target: TargetName,
+        /// The earlier generation; the one that was current before the other where absent.
+        #[arg(value_parser = number)]
+        from: Option<GenerationNumber>,
+        /// The later generation; the current one where absent.
+        #[arg(value_parser = number)]
+        to: Option<GenerationNumber>,
+    },
 }
 
 fn number(text: &str) -> Result<GenerationNumber, String> {
@@ -63,7 +94,52 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
         Command::Rollback { target, to, force } => {
             rollback(context, target, Republish { of: *to, force: *force }).await
         }
+        Command::Pin { target, number } => pin(context, target, *number, true).await,
+        Command::Unpin { target, number } => pin(context, target, *number, false).await,
+        Command::Diff { target, from, to } => {
+            let between = Between { from: *from, to: *to };
+            let diff = context.ask(context.client.diff_generations(target, between)).await?;
+            context.output.show(&diff, |diff| difference(diff, target))?;
+            Ok(Exit::Ok)
+        }
     }
+}
+
+async fn pin(
+    context: &Context,
+    target: &TargetName,
+    number: GenerationNumber,
+    pinned: bool,
+) -> Result<Exit, Failure> {
+    let kept = context.ask(context.client.pin_generation(target, number, pinned)).await?;
+    let how_long = if kept.pinned { "for good" } else { "as long as retention says" };
+    context.output.show(&kept, |_| format!("Generation {number} of {target} is kept {how_long}."))?;
+    Ok(Exit::Ok)
+}
+
+fn difference(diff: &Diff, target: &TargetName) -> String {
+    let Diff { from, to, changes } = diff;
+    let from = from.map_or("nothing".to_owned(), |from| format!("generation {from}"));
+    let way = format!("From {from} to generation {to} of {target}");
+    let count = |kind| changes.iter().filter(|change| change.kind == kind).count();
+    let kinds = [ChangeKind::Added, ChangeKind::Updated, ChangeKind::Rebuilt, ChangeKind::Removed];
+    let counts = kinds.map(|kind| (count(kind), kind)).into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts.map(|(count, kind)| format!("{count} {kind}")).collect();
+    if counts.is_empty() {
+        return format!("{way} nothing changes.");
+    }
+    let columns = [left("change"), left("package"), left("slot"), left("from"), left("to")];
+    let rows = changes.iter().map(|change| {
+        let version = |instance: &Option<Instance>| {
+            or_dash(instance.as_ref().map(|instance| match change.kind {
+                ChangeKind::Rebuilt => format!("{} (build {})", instance.cpv.version(), instance.build_id),
+                _ => instance.cpv.version().to_owned(),
+            }))
+        };
+        let (from, to) = (version(&change.from), version(&change.to));
+        [change.kind.to_string(), change.package.clone(), change.slot.clone(), from, to]
+    });
+    format!("{way}: {}.\n\n{}", counts.join(", "), table(columns, "", rows))
 }
 
 async fn rollback(context: &Context, target: &TargetName, order: Republish) -> Result<Exit, Failure> {
@@ -111,6 +187,7 @@ fn listed(generations: &[Generation], target: &TargetName) -> String {
         right("packages"),
         left("made by"),
         left("promoted (UTC)"),
+        left("kept"),
         prose("note"),
     ];
     let origin = |generation: &Generation| match (generation.run, generation.republishes) {
@@ -124,6 +201,7 @@ fn listed(generations: &[Generation], target: &TargetName) -> String {
             generation.packages.to_string(),
             origin(generation),
             or_dash(generation.promoted_at.map(moment)),
+            or_dash(generation.pinned.map(|pinned| if pinned { "pinned" } else { "yes" })),
             generation.reason.clone().unwrap_or_default(),
         ]
     });
@@ -134,12 +212,43 @@ fn listed(generations: &[Generation], target: &TargetName) -> String {
 mod tests {
     use super::*;
     use crate::commands::sample;
+    use swarm_protocol::Digest;
+    use swarm_protocol::id::BuildId;
+    use swarm_protocol::kept::Change;
 
     #[test]
     fn generations_in_a_table() {
         let target = "amd64-v3".parse().unwrap();
         insta::assert_snapshot!(listed(&sample::generations(), &target));
         insta::assert_snapshot!(listed(&[], &target), @"Target amd64-v3 has no generation yet.");
+    }
+
+    #[test]
+    fn differences_in_a_table() {
+        let target = "amd64-v3".parse().unwrap();
+        let instance = |cpv: &str, build_id| Instance {
+            cpv: cpv.parse().unwrap(),
+            build_id: BuildId(build_id),
+            published: Digest::of(cpv.as_bytes()),
+        };
+        let change = |kind, package: &str, from, to| Change {
+            kind,
+            package: package.to_owned(),
+            slot: "0".to_owned(),
+            from,
+            to,
+        };
+        let zlib = |version: &str| Some(instance(&format!("sys-libs/zlib-{version}"), 1));
+        let expat = |build_id| Some(instance("dev-libs/expat-2.6.4", build_id));
+        let changes = vec![
+            change(ChangeKind::Rebuilt, "dev-libs/expat", expat(1), expat(2)),
+            change(ChangeKind::Updated, "sys-libs/zlib", zlib("1.3.1"), zlib("1.3.1-r1")),
+            change(ChangeKind::Removed, "app-arch/pigz", Some(instance("app-arch/pigz-2.8", 1)), None),
+        ];
+        let diff = Diff { from: Some(GenerationNumber(3)), to: GenerationNumber(4), changes };
+        insta::assert_snapshot!(difference(&diff, &target));
+        let none = Diff { changes: vec![], ..diff };
+        insta::assert_snapshot!(difference(&none, &target), @"From generation 3 to generation 4 of amd64-v3 nothing changes.");
     }
 
     #[test]

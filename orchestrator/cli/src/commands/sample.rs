@@ -306,6 +306,7 @@ pub(super) fn generations() -> Vec<Generation> {
         packages: 14,
         promoted_at,
         reason: None,
+        pinned: (number < 5).then_some(number == 2),
     };
     let rollback = Generation {
         run: None,

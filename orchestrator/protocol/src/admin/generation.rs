@@ -22,6 +22,9 @@ pub struct Generation {
     pub promoted_at: Option<DateTime<Utc>>,
     /// Why it was refused, where no run says so.
     pub reason: Option<String>,
+    /// Whether the binhost keeps it for good; not known where the binhost does not keep it, or does not answer.
+    #[serde(default)]
+    pub pinned: Option<bool>,
 }
 
 /// `POST /api/v1/targets/{target}/generations`: publish an earlier generation's set again, as a new generation with a new

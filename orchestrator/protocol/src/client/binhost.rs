@@ -5,6 +5,7 @@ use crate::binhost::{Current, Inherit, Prepare, Prepared, Promote, Stage, Staged
 use crate::digest::Digest;
 use crate::gentoo::TargetName;
 use crate::id::{GenerationNumber, RunId};
+use crate::kept::{Between, Diff, Kept};
 use reqwest::{Body, Method, Response, header::CONTENT_LENGTH};
 
 /// A client of one binhost with one ticket.
@@ -75,5 +76,27 @@ impl BinhostClient {
     /// Which generation is current.
     pub async fn current(&self, target: &TargetName) -> Result<Current, ClientError> {
         self.0.get(&format!("/api/v1/targets/{target}/current")).await
+    }
+
+    /// The generations that are kept, by number.
+    pub async fn kept(&self, target: &TargetName) -> Result<Vec<Kept>, ClientError> {
+        self.0.get(&format!("/api/v1/targets/{target}/generations")).await
+    }
+
+    /// Pins a generation, or no longer.
+    pub async fn pin(
+        &self,
+        target: &TargetName,
+        number: GenerationNumber,
+        pinned: bool,
+    ) -> Result<Kept, ClientError> {
+        let method = if pinned { Method::PUT } else { Method::DELETE };
+        json(self.0.request(method, &format!("/api/v1/targets/{target}/generations/{number}/pin"))).await
+    }
+
+    /// How two generations differ.
+    pub async fn diff(&self, target: &TargetName, between: Between) -> Result<Diff, ClientError> {
+        let path = format!("/api/v1/targets/{target}/diff");
+        json(self.0.request(Method::GET, &path).query(&between)).await
     }
 }

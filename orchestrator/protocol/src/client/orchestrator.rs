@@ -10,7 +10,8 @@ use crate::drone::{
     HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
 };
 use crate::gentoo::TargetName;
-use crate::id::{AttemptId, PackageId, ResolutionId, RunId};
+use crate::id::{AttemptId, GenerationNumber, PackageId, ResolutionId, RunId};
+use crate::kept::{Between, Diff, Kept};
 use crate::resolution::{ResolveAnswer, ResolveRequest, Resolved, Unresolved};
 use reqwest::Method;
 use serde::Serialize;
@@ -231,6 +232,23 @@ impl AdminClient {
         republish: &Republish,
     ) -> Result<Generation, ClientError> {
         self.0.post(&format!("/api/v1/targets/{target}/generations"), republish).await
+    }
+
+    /// Keeps a generation for good, or leaves it to retention again.
+    pub async fn pin_generation(
+        &self,
+        target: &TargetName,
+        number: GenerationNumber,
+        pinned: bool,
+    ) -> Result<Kept, ClientError> {
+        let method = if pinned { Method::PUT } else { Method::DELETE };
+        json(self.0.request(method, &format!("/api/v1/targets/{target}/generations/{number}/pin"))).await
+    }
+
+    /// How two generations differ.
+    pub async fn diff_generations(&self, target: &TargetName, between: Between) -> Result<Diff, ClientError> {
+        let path = format!("/api/v1/targets/{target}/diff");
+        json(self.0.request(Method::GET, &path).query(&between)).await
     }
 
     /// Makes a join token.

@@ -1,0 +1,140 @@
+//! A binhost alone: a real process, which a test fills with packages as the orchestrator and a drone would.
+
+use crate::gpkg;
+use crate::port::Port;
+use crate::process::{Process, binary};
+use crate::swarm::answers;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use swarm_protocol::Digest;
+use swarm_protocol::binhost::{Current, Expected, Prepare, Prepared, Promote, Stage, Staged};
+use swarm_protocol::client::{BinhostClient, ClientError};
+use swarm_protocol::gentoo::{Cpv, TargetName};
+use swarm_protocol::id::{AttemptId, BuildId, GenerationNumber, PackageId, RunId};
+use swarm_protocol::ticket::{Scope, Ticket, TicketSigner};
+use tempfile::TempDir;
+
+/// The run that everything is staged for.
+pub const RUN: RunId = RunId(1);
+
+/// A running binhost, and what is needed to fill it.
+pub struct Binhost {
+    /// As the orchestrator.
+    pub control: BinhostClient,
+    /// The target that everything is for. Portage keys its index cache by host and path, so tests have one each.
+    pub target: TargetName,
+    process: Option<Process>,
+    drone: BinhostClient,
+    directory: TempDir,
+    port: Port,
+}
+
+/// What was uploaded, and how it is staged.
+pub struct Uploaded(pub Stage);
+
+impl Binhost {
+    /// A running binhost.
+    pub async fn start(address: IpAddr, target: &str) -> Self {
+        let signer = TicketSigner::new(&[7; 32]);
+        let directory = tempfile::Builder::new().prefix("binhost-test.").tempdir().unwrap();
+        let port = Port::reserve(address);
+        let config = format!(
+            "listen = \"{}\"\ndirectory = \"{}/store\"\nticket_key = \"{}\"\n",
+            port.address,
+            directory.path().display(),
+            signer.verifier()
+        );
+        std::fs::write(directory.path().join("binhost.toml"), config).unwrap();
+        let target: TargetName = target.parse().unwrap();
+        let (package, attempt) = (PackageId(1), AttemptId(1));
+        let scope = Scope::Attempt { target: target.clone(), run: RUN, package, attempt, max_bytes: 1 << 30 };
+        let base = format!("http://{}", port.address);
+        let client = |scope| BinhostClient::new(&base, signer.sign(&Ticket { scope, expires: i64::MAX }));
+        let (control, drone) = (client(Scope::Control), client(scope));
+        let mut binhost = Self { control, target, process: None, drone, directory, port };
+        binhost.start_again().await;
+        binhost
+    }
+
+    /// Ends the process with `kill -9`, if it runs, and starts it.
+    pub async fn start_again(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+        let mut command = Command::new(binary("build-binhost"));
+        command.arg("serve").arg("--config").arg(self.directory.path().join("binhost.toml"));
+        self.process = Some(Process::start(&mut command, &self.directory.path().join("binhost.log")));
+        answers(&format!("{}/readyz", self.url()), 60).await;
+    }
+
+    /// Its base URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.port.address)
+    }
+
+    /// Where clients find the target.
+    #[must_use]
+    pub fn public(&self, path: &str) -> String {
+        format!("{}/binhost/{}/{path}", self.url(), self.target)
+    }
+
+    /// The target's directory.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        self.directory.path().join("store/targets").join(self.target.as_str())
+    }
+
+    /// A place for files of the test's own.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Uploads a package as the drone that built it; every number makes another one.
+    pub async fn upload(&self, number: i64, cpv: &str, build_id: i32, metadata: &[(&str, &str)]) -> Uploaded {
+        let cpv: Cpv = cpv.parse().unwrap();
+        let bytes = gpkg::package_of(&cpv, BuildId(build_id), metadata);
+        let built = Digest::of(&bytes);
+        self.drone.upload(built, bytes.len() as u64, bytes).await.unwrap();
+        let expected = Expected {
+            cpv,
+            slot: "0".parse().unwrap(),
+            repository: "swarm-box".parse().unwrap(),
+            use_flags: vec![],
+            build_id: BuildId(build_id),
+            chost: "x86_64-pc-linux-gnu".to_owned(),
+            flags: vec![],
+        };
+        Uploaded(Stage { package: PackageId(number), attempt: AttemptId(number), built, expected })
+    }
+
+    /// Stages it.
+    pub async fn stage(&self, Uploaded(stage): &Uploaded) -> Staged {
+        self.control.stage(&self.target, RUN, stage).await.unwrap()
+    }
+
+    /// Uploads and stages a package; its published digest.
+    pub async fn publish(&self, number: i64, cpv: &str, build_id: i32) -> Digest {
+        self.stage(&self.upload(number, cpv, build_id, &[]).await).await.published
+    }
+
+    /// Prepares a generation.
+    pub async fn prepare(&self, number: i64, artifacts: &[Digest]) -> Prepared {
+        let prepare = Prepare { artifacts: artifacts.to_vec(), ..Prepare::default() };
+        self.control.prepare(&self.target, GenerationNumber(number), &prepare).await.unwrap()
+    }
+
+    /// Makes it current after the one before it.
+    pub async fn promote(&self, number: i64) -> Result<Current, ClientError> {
+        let expect = (number > 1).then_some(GenerationNumber(number - 1));
+        self.control.promote(&self.target, &Promote { number: GenerationNumber(number), expect }).await
+    }
+
+    /// Both.
+    pub async fn publish_generation(&self, number: i64, artifacts: &[Digest]) -> Current {
+        self.prepare(number, artifacts).await;
+        self.promote(number).await.unwrap()
+    }
+}
