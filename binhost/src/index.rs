@@ -1,45 +1,10 @@
-//! Portage's `Packages` index (`portage/getbinpkg.py`, `PackageIndex`; `dbapi/bintree.py`, `_pkgindex_*`).
+//! The `Packages` index that is served, in the format of [`crate::packages`].
 //!
-//! # The format
-//!
-//! UTF-8 text: a header and one entry per artifact, each a block of `KEY: value` lines that an empty line ends. A line
-//! is split at its first colon, and one character after it is dropped; there is no escape, so a value has no newline.
-//!
-//! ```text
-//! PACKAGES: 1
-//! TIMESTAMP: 1700000000
-//! VERSION: 0
-//!
-//! BUILD_ID: 2
-//! BUILD_TIME: 1699990000
-//! CHOST: x86_64-pc-linux-gnu
-//! CPV: sys-libs/zlib-1.3.1
-//! DEFINED_PHASES: compile configure install
-//! EAPI: 8
-//! IUSE: +ssl static-libs
-//! KEYWORDS: ~amd64
-//! LICENSE: ZLIB
-//! MD5: 0cc175b9c0f1b6a831c399e269772661
-//! PATH: sys-libs/zlib/zlib-1.3.1-2.gpkg.tar
-//! PROVIDES: x86_64: libz.so.1
-//! RDEPEND: >=sys-libs/glibc-2.36
-//! SHA1: 86f7e437faa5a7fce15d1ddcb9eaeaea377667b8
-//! SIZE: 122880
-//! SLOT: 0/1
-//! USE: amd64 ssl
-//! MTIME: 1699990012
-//! REPO: gentoo
-//! ```
-//!
-//! * **Header.** A client takes the index only if `TIMESTAMP` is greater than what it holds and `VERSION` is at most 0.
-//!   `TTL` would keep clients from asking again, so there is none (PORTAGE.md 5). `PROFILE`, `USE_EXPAND` and the like,
-//!   which Portage writes for clients without a profile of their own, are not in packages, so we have none to tell.
-//! * **Inherited keys.** `CHOST` and `repository` may stand in the header, and entries that agree leave them out. Ours
-//!   never do: an entry's text depends on its artifact alone, so a view can be put together from finished pieces.
-//! * **Defaults.** A key whose value is the default — empty for most, `0` for `EAPI` and `SLOT` — is left out.
-//! * **Translated keys.** `_mtime_` is written `MTIME`, `repository` is written `REPO` (and `DESCRIPTION` `DESC`, which
-//!   Portage accepts but has long ceased to write). Keys are sorted by their name *before* translation.
-//! * **Order.** Entries are sorted by CPV as text, then by BUILD_ID.
+//! * **Header.** A client takes the index only if `TIMESTAMP` is greater than what it holds. `TTL` would keep clients
+//!   from asking again, so there is none (PORTAGE.md 5). `PROFILE`, `USE_EXPAND` and the like, which Portage writes for
+//!   clients without a profile of their own, are not in packages, so we have none to tell.
+//! * **Inherited keys** are none: an entry's text depends on its artifact alone, so a view can be put together from
+//!   finished pieces.
 //! * `USER_PATCHES` matters where present: clients with patches of their own compare it.
 //! * Dependencies are USE-evaluated; in a built package they already are, which [`crate::check`] makes sure of.
 //!
@@ -55,9 +20,7 @@ pub(crate) use segments::Segments;
 
 use crate::artifact::Artifact;
 use crate::packages;
-use flate2::{Compression, GzBuilder};
 use std::cmp::Ordering;
-use std::io::Write as _;
 use swarm_protocol::gentoo::Cpv;
 
 /// `Packages` and `Packages.gz`.
@@ -71,7 +34,7 @@ pub(crate) struct Files {
 pub(crate) fn files<'a>(timestamp: i64, artifacts: impl ExactSizeIterator<Item = &'a Artifact>) -> Files {
     let mut text = header(timestamp, artifacts.len());
     artifacts.for_each(|artifact| entry(&mut text, artifact));
-    Files { gzip: gzip(timestamp, text.as_bytes()).into(), text: text.into_bytes().into() }
+    Files { gzip: packages::gzip(timestamp, text.as_bytes()).into(), text: text.into_bytes().into() }
 }
 
 /// Orders artifacts as the index does.
@@ -107,14 +70,6 @@ fn entry(text: &mut String, artifact: &Artifact) {
     let own = own.iter().map(|(key, value)| (*key, value.as_str()));
     let metadata = artifact.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     packages::push_entry(text, &packages::Values::new(), own.chain(metadata));
-}
-
-fn gzip(timestamp: i64, text: &[u8]) -> Vec<u8> {
-    let time = u32::try_from(timestamp).unwrap_or(0);
-    let mut encoder = GzBuilder::new().mtime(time).write(Vec::new(), Compression::default());
-    // Writing to memory does not fail.
-    let _ = encoder.write_all(text);
-    encoder.finish().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -49,8 +49,10 @@ mod reader;
 
 pub use reader::{Fault, Index, Skipped};
 
+use flate2::{Compression, GzBuilder};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// A block: values by key, by the names before translation.
 pub type Values = BTreeMap<String, String>;
@@ -135,6 +137,15 @@ fn push<'a>(text: &mut String, lines: impl IntoIterator<Item = (&'a str, &'a str
         let _ = writeln!(text, "{}: {value}", written(key));
     }
     text.push('\n');
+}
+
+/// `Packages.gz`, or a part of it: one member without a name, whose time is TIMESTAMP, as Portage writes it.
+pub(crate) fn gzip(timestamp: i64, text: &[u8]) -> Vec<u8> {
+    let time = u32::try_from(timestamp).unwrap_or(0);
+    let mut encoder = GzBuilder::new().mtime(time).write(Vec::new(), Compression::default());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(text);
+    encoder.finish().unwrap_or_default()
 }
 
 #[cfg(test)]

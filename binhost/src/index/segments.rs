@@ -15,8 +15,9 @@
 //! segments, hence the same bytes at a TIMESTAMP, whatever the order in which it came together.
 
 use super::document::Document;
-use super::{Files, entry, gzip, header, order};
+use super::{Files, entry, header, order};
 use crate::artifact::Artifact;
+use crate::packages::gzip;
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::ops::Range;

@@ -20,6 +20,7 @@
 //! A file whose time is that of the run, or later, is not cached: it could still change without its time changing.
 
 use super::walk::{Candidate, Stamp};
+use crate::durable::remove_leftover;
 use crate::error::{Doing, Result};
 use crate::packages::{self, Index, Values};
 use std::collections::HashMap;
@@ -101,7 +102,7 @@ impl Cache {
         }
         // Not synced: what a power cut makes of it is not believed.
         let part = directory.join(format!("{NAME}.part"));
-        remove_left_over(&part)?;
+        remove_leftover(&part)?;
         fs::write(&part, bytes).doing("write", &part)?;
         fs::rename(&part, &path).doing("rename", &part)
     }
@@ -125,14 +126,6 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// What a crash left under a temporary name.
-pub(super) fn remove_left_over(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).doing("remove", path),
-        _ => Ok(()),
-    }
 }
 
 fn known(mut entry: Values) -> Option<(String, (Stamp, Values))> {

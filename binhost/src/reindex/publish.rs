@@ -1,13 +1,11 @@
 //! The index files: what is there, and how it is replaced. A reader finds the old file or the new one, whatever happens.
 
-use super::cache::remove_left_over;
 use crate::clock::system_time;
-use crate::durable::TempFile;
+use crate::durable::{TempFile, remove_leftover};
 use crate::error::{Doing, Result};
-use crate::packages::{Index, Values};
-use flate2::{Compression, GzBuilder};
+use crate::packages::{Index, Values, gzip};
 use std::fs::{self, File, FileTimes, Permissions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -74,7 +72,7 @@ pub(super) fn write(directory: &Path, old: &Old, timestamp: i64, text: &[u8]) ->
 /// The file under a temporary name, with the time and the permissions that it shall have.
 fn part(directory: &Path, name: &str, timestamp: i64, bytes: &[u8]) -> Result<TempFile> {
     let path = directory.join(format!(".{name}.part"));
-    remove_left_over(&path)?;
+    remove_leftover(&path)?;
     let mut file = TempFile::create(path.clone())?;
     file.write(bytes)?;
     let set = || -> io::Result<()> {
@@ -93,13 +91,4 @@ fn part(directory: &Path, name: &str, timestamp: i64, bytes: &[u8]) -> Result<Te
     set().doing("prepare", &path)?;
     file.sync()?;
     Ok(file)
-}
-
-/// One member without a name, whose time is TIMESTAMP, as Portage writes it.
-fn gzip(timestamp: i64, text: &[u8]) -> Vec<u8> {
-    let time = u32::try_from(timestamp).unwrap_or(0);
-    let mut encoder = GzBuilder::new().mtime(time).write(Vec::new(), Compression::default());
-    // Writing to memory does not fail.
-    let _ = encoder.write_all(text);
-    encoder.finish().unwrap_or_default()
 }
