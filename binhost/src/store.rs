@@ -18,8 +18,7 @@ pub(crate) struct Store {
     pub(crate) blobs: Blobs,
     directory: PathBuf,
     targets: RwLock<HashMap<TargetName, Arc<Target>>>,
-    /// Locked as long as the process lives.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Store {
@@ -73,13 +72,41 @@ impl Store {
     }
 }
 
-fn lock(path: &Path) -> Result<File> {
+/// The directory's lock, until it is dropped.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is being started has a copy of every file until it runs its program, and
+        // the lock lasts as long as any of them. This releases it for all; if it fails, closing does it a moment later.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock> {
     let file = File::options().create(true).truncate(false).write(true).open(path).doing("open", path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => {
             Err(Error::Damaged(format!("{} is held by another binhost", path.display())))
         }
         Err(error) => Err(error).doing("lock", path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_ends_with_its_holder_though_a_child_has_a_copy() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = lock(&path).unwrap();
+        let copy = held.0.try_clone().unwrap();
+        assert!(lock(&path).is_err(), "one at a time");
+        drop(held);
+        assert!(lock(&path).is_ok());
+        drop(copy);
     }
 }
