@@ -319,7 +319,13 @@ async fn a_question_ends_when_it_must() {
             }
             other => panic!("{other:?}"),
         }
-        assert!(!busy(config.state_dir.to_str().unwrap()));
+        // They are killed by then; the kernel may still be taking them down.
+        let gone = async {
+            while busy(config.state_dir.to_str().unwrap()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await.expect("no process is left");
     }
 }
 
