@@ -4,6 +4,7 @@ use super::enter::CANNOT_ENTER;
 use super::{AttemptDir, Command, Mount, Spec};
 use crate::config::Config;
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -153,6 +154,9 @@ const SCRATCH_LIMIT: Duration = Duration::from_mins(2);
 /// How long the output may stay open after the command is gone: its namespace dies with it, at once or nearly.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
+/// Milliseconds that a process may take to stop; in the kernel's hands, it takes none.
+const STOP_TRIES: u32 = 1000;
+
 /// Reads the output to its end. Whoever holds the pipe is in the command's namespace, so the end of the output is also
 /// the end of every process there.
 async fn follow(child: &mut Child, mut output: Receiver, watch: Watch<'_>) -> anyhow::Result<End> {
@@ -168,6 +172,9 @@ async fn follow(child: &mut Child, mut output: Receiver, watch: Watch<'_>) -> an
         }
     };
     if killed.is_some() {
+        if let Some(id) = child.id() {
+            kill_children(id).await;
+        }
         child.start_kill()?;
         let mut sink = tokio::io::sink();
         let drain = tokio::io::copy(&mut output, &mut sink);
@@ -176,6 +183,37 @@ async fn follow(child: &mut Child, mut output: Receiver, watch: Watch<'_>) -> an
     }
     let status = child.wait().await?;
     Ok(killed.unwrap_or_else(|| ended(status)))
+}
+
+/// Kills the first process of the namespace, and all of it with that. The kernel would do so at bwrap's death, but only
+/// once the child has asked for it: a bwrap that is killed right after it cloned leaves a child behind for ever. Hence it
+/// is stopped first, so that it has all the children it will ever have.
+async fn kill_children(id: u32) {
+    let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return };
+    if kill_process(pid, Signal::STOP).is_err() {
+        return;
+    }
+    for _ in 0..STOP_TRIES {
+        if stat(id).is_none_or(|(state, _)| matches!(state, 'T' | 'Z')) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let Ok(processes) = std::fs::read_dir("/proc") else { return };
+    let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    for child in ids.filter(|child| stat(*child).is_some_and(|(_, parent)| parent == id)) {
+        if let Some(child) = i32::try_from(child).ok().and_then(Pid::from_raw) {
+            // It may have ended by itself; its number is not used again before its stopped parent has waited for it.
+            let _ = kill_process(child, Signal::KILL);
+        }
+    }
+}
+
+/// A process's state and its parent (proc(5), `/proc/pid/stat`); its name, in parentheses, may hold anything.
+fn stat(id: u32) -> Option<(char, u32)> {
+    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let mut fields = text.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
 /// bwrap reports a command that was killed as 128 and the signal.
