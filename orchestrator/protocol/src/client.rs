@@ -6,6 +6,9 @@ mod orchestrator;
 pub use binhost::BinhostClient;
 pub use orchestrator::{AdminClient, DroneClient};
 
+use crate::gentoo::TargetName;
+use crate::id::GenerationNumber;
+use crate::kept::{Between, Diff, Kept};
 use crate::problem::{Code, Problem};
 use crate::resolution::Finding;
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -107,6 +110,23 @@ impl Http {
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         json(self.request(reqwest::Method::POST, path).json(body)).await
+    }
+
+    /// The orchestrator passes pins on to the binhost, under the binhost's own path.
+    async fn pin(
+        &self,
+        target: &TargetName,
+        number: GenerationNumber,
+        pinned: bool,
+    ) -> Result<Kept, ClientError> {
+        let method = if pinned { reqwest::Method::PUT } else { reqwest::Method::DELETE };
+        json(self.request(method, &format!("/api/v1/targets/{target}/generations/{number}/pin"))).await
+    }
+
+    /// As [`Http::pin`].
+    async fn diff(&self, target: &TargetName, between: Between) -> Result<Diff, ClientError> {
+        let path = format!("/api/v1/targets/{target}/diff");
+        json(self.request(reqwest::Method::GET, &path).query(&between)).await
     }
 }
 

@@ -241,14 +241,12 @@ impl AdminClient {
         number: GenerationNumber,
         pinned: bool,
     ) -> Result<Kept, ClientError> {
-        let method = if pinned { Method::PUT } else { Method::DELETE };
-        json(self.0.request(method, &format!("/api/v1/targets/{target}/generations/{number}/pin"))).await
+        self.0.pin(target, number, pinned).await
     }
 
     /// How two generations differ.
     pub async fn diff_generations(&self, target: &TargetName, between: Between) -> Result<Diff, ClientError> {
-        let path = format!("/api/v1/targets/{target}/diff");
-        json(self.0.request(Method::GET, &path).query(&between)).await
+        self.0.diff(target, between).await
     }
 
     /// Makes a join token.
