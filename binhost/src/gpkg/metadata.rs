@@ -3,11 +3,12 @@
 //! Values end in a newline and may be reflowed over several lines; Portage joins their words by single spaces when it
 //! reads them for an index (`bintree.py`, `_read_metadata`: `" ".join(v.split())`), and so do we. What is left must
 //! have no control character: one that reached the index could forge entries in it. Of the many files, among them the
-//! whole environment, only the keys in [`KEYS`] are kept; all are searched for secrets.
+//! whole environment, only those of the index and those that are checked are kept; all are searched for secrets.
 
 use super::compression::CompressionError;
 use super::secrets::Secrets;
 use super::tar::{Reader, TarError};
+use crate::packages::METADATA_KEYS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
@@ -18,36 +19,13 @@ const LARGEST_SCAN: u64 = 256 << 20;
 /// The largest single value.
 const LARGEST_VALUE: u64 = 4 << 20;
 
-/// The keys that are read: those of the index, and those that are checked.
-pub(super) const KEYS: &[&str] = &[
-    "BDEPEND",
-    "BUILD_ID",
-    "BUILD_TIME",
-    "CATEGORY",
-    "CFLAGS",
-    "CHOST",
-    "CXXFLAGS",
-    "DEFINED_PHASES",
-    "DEPEND",
-    "EAPI",
-    "IDEPEND",
-    "IUSE",
-    "IUSE_EFFECTIVE",
-    "KEYWORDS",
-    "LDFLAGS",
-    "LICENSE",
-    "PDEPEND",
-    "PF",
-    "PROPERTIES",
-    "PROVIDES",
-    "RDEPEND",
-    "REQUIRES",
-    "RESTRICT",
-    "SLOT",
-    "USE",
-    "USER_PATCHES",
-    "repository",
-];
+/// The keys that are kept beside those of the index ([`METADATA_KEYS`]): they are checked.
+const CHECKED_KEYS: &[&str] =
+    &["BUILD_ID", "CATEGORY", "CFLAGS", "CXXFLAGS", "IUSE_EFFECTIVE", "LDFLAGS", "PF"];
+
+fn is_kept(key: &str) -> bool {
+    METADATA_KEYS.contains(&key) || CHECKED_KEYS.contains(&key)
+}
 
 /// Why metadata is refused.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +66,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// The value of `key`, one of `KEYS`; empty where the package has none, as Portage has it.
+    /// The value of `key`, one of those that are kept; empty where the package has none, as Portage has it.
     #[must_use]
     pub fn get(&self, key: &str) -> &str {
         self.values.get(key).map_or("", String::as_str)
@@ -124,7 +102,7 @@ impl Metadata {
             }
             let bytes = read_all(&mut tar)?;
             metadata.secrets.scan(&key, &bytes);
-            if KEYS.contains(&key.as_str()) {
+            if is_kept(&key) {
                 let value = value(&key, bytes)?;
                 metadata.values.insert(key, value);
             }
