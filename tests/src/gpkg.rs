@@ -49,7 +49,7 @@ pub fn package_of(cpv: &Cpv, build_id: BuildId, other: &[(&str, &str)]) -> Vec<u
     let mut manifest = String::new();
     let version = b"swarm-tests\n".as_slice();
     for (name, bytes) in [("gpkg-1", version), ("metadata.tar.zst", &metadata), ("image.tar.zst", &image)] {
-        let (blake2b, sha512) = (hex(&Blake2b512::digest(bytes)), hex(&Sha512::digest(bytes)));
+        let (blake2b, sha512) = (hex(Blake2b512::digest(bytes)), hex(Sha512::digest(bytes)));
         writeln!(manifest, "DATA {name} {} BLAKE2B {blake2b} SHA512 {sha512}", bytes.len()).unwrap();
     }
     tar(&[
@@ -65,20 +65,25 @@ fn compressed(files: &[(String, String)]) -> Vec<u8> {
     zstd::encode_all(tar(&files).as_slice(), 1).unwrap()
 }
 
-fn tar(files: &[(String, &[u8])]) -> Vec<u8> {
+/// A ustar of these files.
+#[must_use]
+pub fn tar(files: &[(String, impl AsRef<[u8]>)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
+        let bytes = bytes.as_ref();
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
         header.set_mtime(1_700_000_000);
-        archive.append_data(&mut header, name, *bytes).unwrap();
+        archive.append_data(&mut header, name, bytes).unwrap();
     }
     archive.into_inner().unwrap()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
+/// A digest in hexadecimal.
+#[must_use]
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
         text
     })

@@ -14,6 +14,7 @@ use swarm_protocol::client::BinhostClient;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, BuildId, GenerationNumber, PackageId, RunId};
 use swarm_protocol::ticket::{Scope, Ticket, TicketSigner};
+use swarm_tests::gpkg::{hex, tar};
 use swarm_tests::machines::{HOST, Machine, network};
 use swarm_tests::port::Port;
 use swarm_tests::process::{Process, binary};
@@ -169,21 +170,6 @@ fn members(package: &[u8]) -> Members {
     entries.collect()
 }
 
-fn container(members: &Members) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, bytes) in members {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, name, &bytes[..]).unwrap();
-    }
-    archive.into_inner().unwrap()
-}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
 /// A server between binhost and workstation that serves other bytes, under an index that is true of them.
 struct Mirror {
     directory: PathBuf,
@@ -245,7 +231,7 @@ async fn portage_installs_what_we_signed_and_nothing_else() {
     let edited = |edit: &dyn Fn(&mut Members)| {
         let mut members = good.clone();
         edit(&mut members);
-        container(&members)
+        tar(&members)
     };
     let flip = |bytes: &mut Vec<u8>| {
         let middle = bytes.len() / 2;
@@ -272,7 +258,7 @@ async fn portage_installs_what_we_signed_and_nothing_else() {
         mirror.serve(number, &package, &machine);
         refuses(&machine, what, said);
     }
-    mirror.serve(99, &container(&good), &machine);
+    mirror.serve(99, &tar(&good), &machine);
     installs(&machine, "swarm-test/trivial-1", INSTALLED);
 }
 

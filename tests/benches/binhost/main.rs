@@ -23,22 +23,17 @@ const NAMES: [&str; 4] = ["reindex", "stage", "promote", "signing"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Cargo adds an option of its own.
-    let wanted: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    if let Some(unknown) = wanted.iter().find(|name| !NAMES.contains(&name.as_str())) {
-        eprintln!("there is no bench {unknown}; there are {}", NAMES.join(", "));
-        return ExitCode::from(2);
-    }
+    let wanted = match common::wanted(&NAMES) {
+        Ok(wanted) => wanted,
+        Err(status) => return status,
+    };
     report::line(&host::machine());
-    for name in NAMES {
-        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
-            match name {
-                "reindex" => reindex::run(),
-                "stage" => stage::run().await,
-                "promote" => promote::run().await,
-                _ => signing::run().await,
-            }
+    for name in wanted {
+        match name {
+            "reindex" => reindex::run(),
+            "stage" => stage::run().await,
+            "promote" => promote::run().await,
+            _ => signing::run().await,
         }
     }
     ExitCode::SUCCESS

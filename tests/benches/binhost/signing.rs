@@ -15,6 +15,7 @@ use swarm_protocol::client::BinhostClient;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, BuildId, PackageId, RunId};
 use swarm_protocol::ticket::{Scope, Ticket, TicketSigner};
+use swarm_tests::gpkg::{hex, tar};
 use swarm_tests::port::Port;
 use swarm_tests::process::{Process, binary};
 use swarm_tests::wait;
@@ -95,39 +96,24 @@ fn package(build_id: i32, size: usize) -> Vec<u8> {
         ("BUILD_ID", &build_id.to_string()),
     ];
     let metadata = values.map(|(key, value)| (format!("metadata/{key}"), value.as_bytes().to_vec()));
-    let metadata = zstd::encode_all(&container(&metadata)[..], 1).unwrap();
+    let metadata = zstd::encode_all(&tar(&metadata)[..], 1).unwrap();
     let image = image(build_id, size);
     let mut members = vec![("gpkg-1", Vec::new()), ("metadata.tar.zst", metadata), ("image.tar.zst", image)];
     let line = |(name, bytes): &(&str, Vec<u8>)| {
-        let (blake2b, sha512) = (hex(&Blake2b512::digest(bytes)), hex(&Sha512::digest(bytes)));
+        let (blake2b, sha512) = (hex(Blake2b512::digest(bytes)), hex(Sha512::digest(bytes)));
         format!("DATA {name} {} BLAKE2B {blake2b} SHA512 {sha512}\n", bytes.len())
     };
     let manifest: String = members.iter().map(line).collect();
     members.push(("Manifest", manifest.into_bytes()));
     let members: Vec<_> =
         members.into_iter().map(|(name, bytes)| (format!("package-1-{build_id}/{name}"), bytes)).collect();
-    container(&members)
-}
-
-fn container(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, bytes) in members {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, name, &bytes[..]).unwrap();
-    }
-    archive.into_inner().unwrap()
+    tar(&members)
 }
 
 /// Bytes that differ from package to package.
 fn image(seed: i32, size: usize) -> Vec<u8> {
     let block = Sha512::digest(seed.to_le_bytes());
     block.iter().copied().cycle().take(size).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Prints a line for each size.

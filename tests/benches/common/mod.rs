@@ -3,3 +3,18 @@
 
 pub(crate) mod host;
 pub(crate) mod report;
+
+use std::process::ExitCode;
+
+/// Those of `names` that the command line asks for: all where it names none.
+pub(crate) fn wanted(names: &[&'static str]) -> Result<Vec<&'static str>, ExitCode> {
+    // Cargo adds an option of its own.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !names.contains(&name.as_str())) {
+        eprintln!("there is no bench {unknown}; there are {}", names.join(", "));
+        return Err(ExitCode::from(2));
+    }
+    let is_wanted = |name: &&&str| wanted.is_empty() || wanted.iter().any(|one| one == **name);
+    Ok(names.iter().filter(is_wanted).copied().collect())
+}

@@ -27,22 +27,17 @@ const NAMES: [&str; 3] = ["hand-off", "throughput", "overhead"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Cargo adds an option of its own.
-    let wanted: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    if let Some(unknown) = wanted.iter().find(|name| !NAMES.contains(&name.as_str())) {
-        eprintln!("there is no bench {unknown}; there are {}", NAMES.join(", "));
-        return ExitCode::from(2);
-    }
+    let wanted = match common::wanted(&NAMES) {
+        Ok(wanted) => wanted,
+        Err(status) => return status,
+    };
     report::line(&host::machine());
     report::line(&host::services().await);
-    for name in NAMES {
-        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
-            match name {
-                "hand-off" => hand_off::run().await,
-                "throughput" => throughput::run().await,
-                _ => overhead::run().await,
-            }
+    for name in wanted {
+        match name {
+            "hand-off" => hand_off::run().await,
+            "throughput" => throughput::run().await,
+            _ => overhead::run().await,
         }
     }
     ExitCode::SUCCESS
