@@ -7,6 +7,10 @@
 //!
 //! [limits]
 //! upload_bytes = 4294967296
+//!
+//! [retention]
+//! generations = 10
+//! days = 30
 //! ```
 //!
 //! `BUILD_BINHOST_DIRECTORY`, `BUILD_BINHOST_LISTEN` and `BUILD_BINHOST_TICKET_KEY` override their fields, for
@@ -42,6 +46,46 @@ pub struct Config {
     /// How much a client may ask for.
     #[serde(default)]
     pub limits: Limits,
+    /// Which generations stay.
+    #[serde(default)]
+    pub retention: Retention,
+    /// What the daemon does by itself.
+    #[serde(default)]
+    pub upkeep: Upkeep,
+}
+
+/// `[retention]`: a published generation goes when it is neither among the newest nor young. The current one stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// How many of the newest published generations stay, the current one included.
+    pub generations: usize,
+    /// How old a published generation gets at least, in days.
+    pub days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { generations: 10, days: 30 }
+    }
+}
+
+/// `[upkeep]`: how often the daemon looks after its directory, and how hard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upkeep {
+    /// The time from one collection of what nothing refers to, to the next one, in seconds.
+    pub collect_seconds: u64,
+    /// The time from one scrub to the next one, in hours. One that found damage is repeated after a day.
+    pub scrub_hours: u32,
+    /// How fast a scrub reads at most, in bytes per second.
+    pub scrub_bytes_per_second: u64,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self { collect_seconds: 6 * 3600, scrub_hours: 7 * 24, scrub_bytes_per_second: 64 << 20 }
+    }
 }
 
 /// `[signing]`.
@@ -161,6 +205,14 @@ impl Config {
         ensure!(connections.contains(&limits.connections), "limits.connections must be above 0");
         ensure!(limits.header_seconds > 0, "limits.header_seconds must be above 0");
         ensure!(limits.stall_seconds > 0, "limits.stall_seconds must be above 0");
+        // A rollback goes to the generation before the current one, and clients have the index of that one.
+        ensure!(self.retention.generations >= 2, "retention.generations must be at least 2");
+        ensure!(self.upkeep.collect_seconds > 0, "upkeep.collect_seconds must be above 0");
+        ensure!(self.upkeep.scrub_hours > 0, "upkeep.scrub_hours must be above 0");
+        ensure!(
+            self.upkeep.scrub_bytes_per_second >= 1 << 20,
+            "upkeep.scrub_bytes_per_second must be at least 1048576"
+        );
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use crate::http::{self, App};
 use crate::server;
 use crate::signing::{self, Keyring};
 use crate::store::Store;
+use crate::upkeep::Upkeep;
 use anyhow::{Context, Result};
 use axum::Router;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub struct Daemon {
     address: SocketAddr,
     router: Router,
     bounds: server::Bounds,
+    upkeep: Arc<Upkeep>,
     /// The keys to be watched, and the clock to do it by.
     keyring: Option<Keyring>,
     clock: Arc<dyn Clock>,
@@ -41,15 +43,19 @@ pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Daemon> {
         header: config.limits.header_time(),
         stall: config.limits.stall_time(),
     };
+    let store = Arc::new(store);
+    let upkeep =
+        Arc::new(Upkeep::open(Arc::clone(&store), Arc::clone(&clock), config.retention, config.upkeep)?);
     let app = App {
-        store: Arc::new(store),
+        store,
         keyring: keyring.clone(),
         public_url: config.public_url,
         tickets: config.ticket_key,
         clock: Arc::clone(&clock),
         limits: config.limits,
+        upkeep: Arc::clone(&upkeep),
     };
-    Ok(Daemon { listener, address, router: http::router(app), bounds, keyring, clock })
+    Ok(Daemon { listener, address, router: http::router(app), bounds, upkeep, keyring, clock })
 }
 
 impl Daemon {
@@ -64,6 +70,10 @@ impl Daemon {
         if let Some(keyring) = self.keyring {
             tokio::spawn(signing::watch(keyring, self.clock, stop.clone()));
         }
+        let collecting = tokio::spawn(Arc::clone(&self.upkeep).collect(stop.clone()));
+        let scrubbing = tokio::spawn(self.upkeep.scrub(stop.clone()));
         server::serve(self.listener, self.router, self.bounds, stop).await;
+        // Both end at the token; a collection that has begun is finished. What goes wrong is logged where it does.
+        let _ = tokio::join!(collecting, scrubbing);
     }
 }

@@ -47,6 +47,15 @@ pub(crate) fn remove_leftover(path: &Path) -> Result<()> {
     }
 }
 
+/// Gives a file new contents in one step.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let new = path.with_extension("new");
+    remove_leftover(&new)?;
+    let mut file = TempFile::create(new)?;
+    file.write(bytes)?;
+    file.persist(path)
+}
+
 /// A file under a temporary name. It disappears when it is dropped, however the work on it ends.
 pub(crate) struct TempFile {
     path: PathBuf,

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `PUT /api/v1/uploads/{blake3}` | an attempt's ticket |
 //! | `POST /api/v1/targets/{target}/runs/{run}/stage` | the control ticket |
-//! | `PUT /api/v1/targets/{target}/generations/{number}` | the control ticket |
+//! | `PUT …/runs/{run}/inherited`, `DELETE …/runs/{run}` | the control ticket |
+//! | `PUT /api/v1/targets/{target}/generations/{number}`, `POST …/missing` | the control ticket |
 //! | `POST /api/v1/targets/{target}/promote`, `GET …/current` | the control ticket |
 //! | `GET …/generations`, `PUT` and `DELETE …/generations/{number}/pin`, `GET …/diff` | the control ticket |
 //! | `GET /staging/{target}/{run}/{path}` | a ticket of an attempt of that run, or control; never 304 |
@@ -33,16 +34,18 @@ use crate::config::{Limits, PublicUrl};
 use crate::error::{Error, Result};
 use crate::signing::{self, Keyring};
 use crate::store::Store;
-use axum::Router;
+use crate::upkeep::Upkeep;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router};
 use failure::Failure;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 use swarm_protocol::Code;
+use swarm_protocol::binhost::Ready;
 use swarm_protocol::ticket::TicketVerifier;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -56,6 +59,7 @@ pub(crate) struct App {
     pub(crate) tickets: TicketVerifier,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
+    pub(crate) upkeep: Arc<Upkeep>,
 }
 
 /// All routes.
@@ -63,6 +67,8 @@ pub(crate) fn router(app: App) -> Router {
     let target = Router::new()
         .route("/runs/{run}/stage", post(control::stage))
         .route("/runs/{run}/inherited", put(control::inherit))
+        .route("/runs/{run}", delete(control::drop_run))
+        .route("/missing", post(control::missing))
         .route("/generations", get(control::kept))
         .route("/generations/{number}", put(control::prepare))
         .route("/generations/{number}/pin", put(control::pin).delete(control::unpin))
@@ -88,14 +94,17 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// What works and will not for long is told below the first line (law 12).
-async fn ready(State(app): State<App>) -> Result<String, Failure> {
+/// 200 when writes can be taken; what works less well, or will not for long, is named (law 12).
+async fn ready(State(app): State<App>) -> Result<Json<Ready>, Failure> {
+    let mut degraded = app.upkeep.degraded();
     let warnings = blocking(move || {
         app.store.check_able()?;
         let now = app.clock.now();
         Ok(app.keyring.map(|keyring| signing::warnings(&keyring, now)).transpose()?.unwrap_or_default())
     });
-    Ok(warnings.await?.iter().fold("ready\n".to_owned(), |text, warning| text + "warning: " + warning + "\n"))
+    degraded.extend(warnings.await?);
+    let status = if degraded.is_empty() { "ready" } else { "degraded" };
+    Ok(Json(Ready { status: status.to_owned(), degraded }))
 }
 
 /// One line per request, for those who ask for it. Tickets travel in a header, so no line holds one.

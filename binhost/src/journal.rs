@@ -31,11 +31,7 @@ pub(crate) struct Journal {
 impl Journal {
     /// Reads the records, and cuts off a torn tail. A missing file is an empty log; the first append creates it.
     pub(crate) fn open<T: DeserializeOwned>(path: PathBuf) -> Result<(Self, Vec<T>)> {
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error).doing("read", &path),
-        };
+        let bytes = bytes(&path)?;
         let (records, length) = parse(&bytes, &path)?;
         if length < bytes.len() {
             tracing::warn!(path = %path.display(), bytes = bytes.len() - length, "a torn record is cut off");
@@ -75,6 +71,18 @@ impl Journal {
             Some(parent) if self.length == 0 => sync_dir(parent),
             _ => Ok(()),
         }
+    }
+}
+
+/// The records of a log that somebody else may be appending to: a torn tail is left as it is.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    Ok(parse(&bytes(path)?, path)?.0)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        bytes => bytes.doing("read", path),
     }
 }
 

@@ -18,6 +18,11 @@
 //! | `blobs` | bytes by BLAKE3 digest: the upload's temporary file and its rename |
 //! | `target` | one target: catalog of paths, staging of runs, generations, which is current |
 //! | `store` | the directory: its lock, the sweep at start, its targets |
+//! | [`verify`] | reads a whole store and says what is wrong in it, beside the daemon |
+//! | `collect` | removes bytes that nothing refers to |
+//! | `upkeep` | the daemon's own work: collecting and scrubbing |
+//! | [`mirror`] | pushes what clients need to an S3 store, or to another directory |
+//! | [`tools`] | the commands beside the daemon |
 //! | `http`, `server` | routes and tickets; the accept loop and its bounds |
 
 pub mod check;
@@ -27,14 +32,18 @@ pub mod daemon;
 pub mod evaluate;
 pub mod gpkg;
 pub mod index;
+pub mod mirror;
 pub mod packages;
 pub mod reindex;
 pub mod signing;
+pub mod tools;
+pub mod verify;
 pub mod xpak;
 
 mod artifact;
 mod blobs;
 mod closure;
+mod collect;
 mod durable;
 mod error;
 mod http;
@@ -42,6 +51,7 @@ mod journal;
 mod server;
 mod store;
 mod target;
+mod upkeep;
 
 #[cfg(test)]
 #[path = "../tests/binhost/package.rs"]

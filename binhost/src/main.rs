@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use build_binhost::clock::{Clock, SystemClock};
+use build_binhost::mirror::{self, Mirror};
 use build_binhost::signing::KeyCommand;
+use build_binhost::tools::{self, Gc, Verify};
 use build_binhost::{config::Config, daemon, reindex};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -39,7 +41,17 @@ enum Command {
     /// The keys that sign packages.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Read the whole store and say what is wrong, beside the daemon if it runs.
+    #[command(after_help = "Exit status: 0 all is good, 3 something is wrong, 1 it could not be verified.")]
+    Verify(Verify),
+    /// Remove what retention does not keep and nothing refers to, while no daemon runs; that one does it by itself.
+    Gc(Gc),
+    /// Push what clients need to an S3 store or to another directory, beside the daemon if it runs.
+    Mirror(Mirror),
 }
+
+/// What `verify` ends with when it found something.
+const FAULTS: u8 = 3;
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
@@ -58,9 +70,23 @@ fn main() -> Result<ExitCode> {
         println!("{}: the configuration is good", arguments.config.display());
         return Ok(ExitCode::SUCCESS);
     }
-    match arguments.command.unwrap_or(Command::Serve) {
+    let command = arguments.command.unwrap_or(Command::Serve);
+    tokio::runtime::Runtime::new()?.block_on(run(command, config))
+}
+
+async fn run(command: Command, config: Config) -> Result<ExitCode> {
+    match command {
+        // The first one needs no configuration, and is done by now.
+        Command::Reindex(_) => {}
+        Command::Serve => serve(config).await?,
         Command::Key(command) => print!("{}", command.run(&config.directory, SystemClock.now())?),
-        _ => tokio::runtime::Runtime::new()?.block_on(serve(config))?,
+        Command::Verify(how) => {
+            if !tools::verify(config, how).await? {
+                return Ok(FAULTS.into());
+            }
+        }
+        Command::Gc(how) => tools::gc(config, &SystemClock, how).await?,
+        Command::Mirror(how) => mirror::run(config, &SystemClock, &how).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

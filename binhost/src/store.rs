@@ -1,21 +1,48 @@
 //! The binhost's directory: one process at a time, blobs, targets.
 
+#[cfg(test)]
+mod chaos;
+
 use crate::blobs::Blobs;
+use crate::collect::{self, Collected};
+use crate::config::Retention;
 use crate::durable;
 use crate::error::{Doing, Error, Result};
 use crate::target::Target;
 use rustix::fs::{FlockOperation, flock};
-use std::collections::HashMap;
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
-use swarm_protocol::Code;
 use swarm_protocol::gentoo::TargetName;
+use swarm_protocol::id::GenerationNumber;
+use swarm_protocol::{Code, Digest};
+
+/// What a sweep removed, or would.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Swept {
+    /// Generations.
+    pub(crate) generations: Vec<Removed>,
+    /// Files below `blobs`.
+    pub(crate) blobs: Collected,
+}
+
+/// A generation that is no longer kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Removed {
+    /// Of this target.
+    pub(crate) target: TargetName,
+    /// Its number.
+    pub(crate) number: GenerationNumber,
+}
 
 /// An open store.
 pub(crate) struct Store {
     pub(crate) blobs: Blobs,
+    root: PathBuf,
+    /// Of the targets.
     directory: PathBuf,
     targets: RwLock<HashMap<TargetName, Arc<Target>>>,
     _lock: Lock,
@@ -36,7 +63,12 @@ impl Store {
             let target = TargetName::from_str(name).map_err(strange)?;
             targets.insert(target, Arc::new(Target::open(&directory, name)?));
         }
-        Ok(Self { blobs, directory, targets: RwLock::new(targets), _lock: lock })
+        Ok(Self { blobs, root: root.to_owned(), directory, targets: RwLock::new(targets), _lock: lock })
+    }
+
+    /// The directory that holds everything.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// A target that something was once staged or prepared for.
@@ -58,11 +90,51 @@ impl Store {
         Ok(target)
     }
 
+    fn all(&self) -> Vec<Arc<Target>> {
+        self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// What must stay, of all targets.
+    fn roots(&self) -> HashSet<Digest> {
+        let mut roots = HashSet::new();
+        self.all().iter().for_each(|target| target.add_roots(&mut roots));
+        roots
+    }
+
+    /// Removes generations that retention does not keep, and then the bytes that nothing refers to.
+    pub(crate) fn collect(&self, retention: Retention, now: i64) -> Result<Swept> {
+        let mut swept = Swept::default();
+        for (name, target) in self.named() {
+            for number in target.retire(retention, now)? {
+                swept.generations.push(Removed { target: name.clone(), number });
+            }
+        }
+        swept.blobs = collect::collect(&self.blobs, || self.roots(), now)?;
+        Ok(swept)
+    }
+
+    /// What [`Store::collect`] would remove. The bytes of the generations among it come later: they stay for a day.
+    pub(crate) fn collectable(&self, retention: Retention, now: i64) -> Result<Swept> {
+        let mut swept = Swept::default();
+        for (name, target) in self.named() {
+            let numbers = target.superfluous(retention, now).into_iter();
+            swept.generations.extend(numbers.map(|number| Removed { target: name.clone(), number }));
+        }
+        swept.blobs = collect::garbage(self.blobs.root(), &self.roots(), now)?;
+        Ok(swept)
+    }
+
+    fn named(&self) -> Vec<(TargetName, Arc<Target>)> {
+        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        let mut named: Vec<_> =
+            targets.iter().map(|(name, target)| (name.clone(), Arc::clone(target))).collect();
+        named.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        named
+    }
+
     /// Whether the store can take writes.
     pub(crate) fn check_able(&self) -> Result<()> {
-        let targets: Vec<_> =
-            self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        if targets.iter().any(|target| !target.is_able()) {
+        if self.all().iter().any(|target| !target.is_able()) {
             return Err(Error::refused(
                 Code::Unavailable,
                 "a journal could not be written; restart the binhost",

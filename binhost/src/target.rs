@@ -9,6 +9,7 @@
 //! current -> generations/N    the one switch
 //! promotions.log              journal of the generations that ever were current: their files stay public
 //! pins.log                    journal of what people want kept
+//! dropped.log                 journal of the runs whose views are gone for good
 //! ```
 //!
 //! Writers take [`Target::files`] for as long as they write, and change the in-memory [`State`] only after the disk has
@@ -20,8 +21,12 @@ mod diff;
 mod generation;
 mod pins;
 mod promote;
+pub(crate) mod public;
 mod publish;
 mod recover;
+mod retention;
+mod runs;
+pub(crate) mod scan;
 mod staging;
 
 pub(crate) use generation::Generation;
@@ -58,6 +63,7 @@ struct Files {
     artifacts: Journal,
     runs: HashMap<RunId, Journal>,
     promotions: Journal,
+    dropped: Journal,
     pins: Journal,
 }
 
@@ -66,6 +72,8 @@ struct Files {
 struct State {
     catalog: Catalog,
     runs: HashMap<RunId, Run>,
+    /// Runs whose views are gone, and stay so.
+    dropped: BTreeSet<RunId>,
     generations: BTreeMap<GenerationNumber, Arc<Generation>>,
     /// The generations that ever were current, in that order.
     promoted: Vec<Promotion>,
@@ -103,8 +111,8 @@ impl Target {
     /// False when a journal refuses appends until a restart.
     pub(crate) fn is_able(&self) -> bool {
         let files = self.files();
-        let Files { artifacts, promotions, pins, runs } = &*files;
-        [artifacts, promotions, pins].into_iter().chain(runs.values()).all(Journal::is_able)
+        let Files { artifacts, promotions, pins, dropped, runs } = &*files;
+        [artifacts, promotions, pins, dropped].into_iter().chain(runs.values()).all(Journal::is_able)
     }
 
     /// The index of what is staged for a run; an empty one for a run that we do not know.
@@ -132,15 +140,18 @@ impl Target {
         if let Decision::Answer(artifact) = decide()? {
             return Ok(artifact.staged());
         }
+        // From before the bytes are looked at until they are referred to, those that signing makes among them.
+        let hold = blobs.hold();
         // Reading and signing a large file takes seconds: it is done outside the lock, and what was decided is decided
         // again. Who comes second then answers with the first one's file; its own is a blob that nothing refers to.
         let package = inspect(blobs, stage)?;
         let place = self.read().catalog.place(&path, stage.built)?;
         let artifact = match place {
             Place::Taken(known) => Artifact::clone(&known),
-            Place::Free => publish::publish(blobs, keyring, stage, &package, now)?,
+            Place::Free => publish::publish(blobs, keyring, stage, &package, now, &hold)?,
         };
         let mut files = self.files();
+        self.open_run(run)?;
         if let Decision::Answer(artifact) = decide()? {
             return Ok(artifact.staged());
         }
@@ -149,6 +160,8 @@ impl Target {
         })
         .map_err(|mismatch| unexpected(&mismatch))?;
         let artifact = self.reserve(&mut files, artifact)?;
+        // A file that was signed earlier may be gone, and signing anew would give the path other bytes.
+        blobs.require([artifact.published], &hold)?;
         let (change, at) =
             self.of_run(run, |run| (run.staging(stage.package, &artifact), run.next_timestamp(now)));
         let staging = Staging { package: stage.package, attempt: stage.attempt, path, at };
@@ -159,9 +172,12 @@ impl Target {
     }
 
     /// Makes artifacts of earlier runs visible to a run, in place of those that it inherited before.
-    pub(crate) fn inherit(&self, run: RunId, inherit: &Inherit, now: i64) -> Result<()> {
+    pub(crate) fn inherit(&self, blobs: &Blobs, run: RunId, inherit: &Inherit, now: i64) -> Result<()> {
+        let hold = blobs.hold();
         let mut files = self.files();
+        self.open_run(run)?;
         let artifacts = self.read().catalog.set(&inherit.artifacts)?;
+        blobs.require(artifacts.iter().map(|artifact| artifact.published), &hold)?;
         let mut inherits: Vec<_> = artifacts.iter().map(|artifact| artifact.path.clone()).collect();
         inherits.sort_unstable();
         if self.of_run(run, |run| run.inherits().into_iter().eq(&inherits)) {
@@ -218,6 +234,7 @@ impl Target {
         prepare: &Prepare,
         now: i64,
     ) -> Result<Prepared> {
+        let hold = blobs.hold();
         let _files = self.files();
         let state = self.read();
         let mut artifacts = state.catalog.set(&prepare.artifacts)?;
@@ -226,11 +243,16 @@ impl Target {
         if let Some(existing) = state.generations.get(&number) {
             return existing.same(&artifacts);
         }
+        if state.promoted.contains(&Promotion { number }) {
+            let detail = format!("generation {number} was published, and is removed; its number is used");
+            return Err(Error::refused(Code::Gone, detail));
+        }
         let earlier = state.once_current();
         // What clients had once they may have again: rules that came later, or another declaration of what is provided,
         // must not stand in the way of a rollback.
         let again = earlier.iter().any(|generation| generation.has(&artifacts));
         drop(state);
+        blobs.require(artifacts.iter().map(|artifact| artifact.published), &hold)?;
         generation::one_per_cpv(&artifacts)?;
         if !again {
             closed(&artifacts, prepare)?;

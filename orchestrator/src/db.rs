@@ -13,6 +13,7 @@ pub mod pulse;
 pub mod receive;
 pub mod republish;
 pub mod resolutions;
+pub mod retention;
 pub mod rules;
 pub mod runs;
 pub mod sessions;

@@ -10,6 +10,7 @@ use crate::db::resolutions::{self, Reported};
 use crate::db::runs::{self, RunError, Unplanned};
 use crate::db::succession as records;
 use crate::graph::Graph;
+use crate::lost;
 use crate::machine::run::Transition;
 use crate::maintenance;
 use crate::succession::{self, Fate, NotOffered};
@@ -102,8 +103,13 @@ pub async fn enter(app: &App, entry: &Entry<'_>) -> Result<Entered, EnterError> 
         }
         let artifacts = records::published(&mut tx, &kept.iter().copied().collect::<Vec<_>>()).await?;
         tx.rollback().await?;
-        app.binhost().await?.inherit(&run.name, entry.run, &Inherit { artifacts }).await?;
-        visible = kept;
+        let inherit = Inherit { artifacts };
+        match app.binhost().await?.inherit(&run.name, entry.run, &inherit).await {
+            Ok(()) => visible = kept,
+            // What is lost is in the estate no longer.
+            Err(error) if lost::note(app, &run.name, &error, &inherit.artifacts).await? => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Err(EnterError::Restless)
 }

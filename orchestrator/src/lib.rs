@@ -13,6 +13,7 @@ pub mod enter;
 pub mod graph;
 pub mod heartbeat;
 pub mod history;
+pub mod lost;
 pub mod machine;
 pub mod maintenance;
 pub mod planner;

@@ -8,6 +8,7 @@ mod leader;
 mod orphans;
 mod pardon;
 mod resolutions;
+mod retention;
 mod silence;
 mod sweep;
 
@@ -16,6 +17,7 @@ use crate::db;
 use crate::promote;
 use leader::Office;
 pub use orphans::end as end_orphans;
+use retention::Asked;
 pub use silence::return_unstarted;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -29,8 +31,9 @@ pub async fn run(app: &App) {
     let mut wakes = app.wake.subscribe();
     let period = Duration::from_secs(app.times.maintenance_seconds.into());
     let mut office: Option<Office> = None;
+    let mut asked = Asked::default();
     loop {
-        if let Err(error) = turn(app, &mut office).await {
+        if let Err(error) = turn(app, &mut office, &mut asked).await {
             error!(%error, "a turn of the maintenance loop failed; the next one tries again");
             // Whatever was wrong, silence is judged anew from here.
             office = None;
@@ -59,7 +62,7 @@ pub async fn run(app: &App) {
 }
 
 /// One turn of all duties, if this process is the leader.
-async fn turn(app: &App, office: &mut Option<Office>) -> anyhow::Result<()> {
+async fn turn(app: &App, office: &mut Option<Office>, asked: &mut Asked) -> anyhow::Result<()> {
     match office {
         None => {
             *office = Office::take(app).await?;
@@ -78,5 +81,6 @@ async fn turn(app: &App, office: &mut Option<Office>) -> anyhow::Result<()> {
     silence::reclaim(app, office.listened()).await?;
     sweep::redrive(app).await?;
     promote::advance(app).await?;
+    retention::follow(app, asked).await?;
     Ok(())
 }

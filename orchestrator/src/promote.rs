@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::db;
 use crate::db::generations::{self, Becoming};
 use crate::db::runs::{self, RunError};
+use crate::lost;
 use crate::machine::run::Transition;
 use crate::republish;
 use sqlx::{Postgres, Transaction};
@@ -130,6 +131,7 @@ pub fn is_refusal(error: &ClientError) -> bool {
         Code::NotFound,
         Code::InvalidValue,
         Code::PathUsed,
+        Code::Gone,
     ];
     error.code().is_some_and(|code| refusals.contains(&code))
 }
@@ -146,6 +148,7 @@ async fn refused_or_later(
         return Ok(());
     }
     warn!(%run, %error, "the binhost refused a generation");
+    lost::note(app, &becoming.target, error, &becoming.content.artifacts).await?;
     let mut tx = app.db.begin().await?;
     let outcome = generations::refused(&mut tx, run, becoming.id, &error.to_string(), error.findings()).await;
     commit(tx, outcome).await.map(drop)

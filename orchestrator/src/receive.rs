@@ -90,6 +90,7 @@ fn refusal(error: &ClientError) -> Option<FailureClass> {
         Code::UnexpectedPackage => Some(FailureClass::Epoch),
         // The bytes are not what the drone said, the binhost lost them, or the path is taken: another build helps.
         Code::NotFound
+        | Code::Gone
         | Code::DigestMismatch
         | Code::InvalidPackage
         | Code::PathUsed

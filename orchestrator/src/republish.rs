@@ -4,6 +4,7 @@
 use crate::app::App;
 use crate::db::generations::Becoming;
 use crate::db::republish;
+use crate::lost;
 use crate::promote;
 use swarm_protocol::binhost::Promote;
 use swarm_protocol::client::ClientError;
@@ -57,6 +58,7 @@ async fn refused_or_later(app: &App, becoming: &Becoming, error: &ClientError) -
         return Ok(());
     }
     warn!(target.name = %becoming.target, generation = %becoming.number, %error, "the binhost refused a generation");
+    lost::note(app, &becoming.target, error, &becoming.content.artifacts).await?;
     let mut tx = app.db.begin().await?;
     republish::refuse(&mut tx, becoming, &error.to_string()).await?;
     tx.commit().await

@@ -3,22 +3,25 @@
 use crate::api::error::ApiError;
 use crate::app::App;
 use crate::db;
+use crate::db::resolutions::Task;
 use crate::db::runs::RunError;
 use crate::db::{resolutions, runs, succession, targets};
 use crate::enter::{self, Entered, Entry};
 use crate::graph::{Graph, PlanError};
 use crate::history::History;
+use crate::lost;
 use crate::machine::run::Transition;
 use crate::wake;
 use std::time::Duration;
-use swarm_protocol::Code;
 use swarm_protocol::binhost::Inherit;
+use swarm_protocol::client::ClientError;
 use swarm_protocol::id::{DroneId, ResolutionId, RunId};
 use swarm_protocol::plan::Plan;
 use swarm_protocol::resolution::{
     Finding, FindingKind, Resolution, ResolveAnswer, ResolveRequest, Resolved, Unresolved,
 };
 use swarm_protocol::state::{FailureClass, ResolutionOutcome};
+use swarm_protocol::{Code, Digest};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -74,10 +77,14 @@ async fn take(app: &App, drone: DroneId, request: &ResolveRequest) -> sqlx::Resu
 /// Makes everything visible that the run may keep, and says what is to be done.
 async fn offer(app: &App, resolution: ResolutionId) -> Result<Option<Resolution>, ApiError> {
     let Some(task) = resolutions::task(&app.db, resolution).await? else { return Ok(None) };
-    let offers = succession::offers(&mut *app.db.acquire().await?, task.run, task.epoch_id).await?;
-    let artifacts = offers.into_iter().map(|offer| offer.published).collect();
-    let shown = app.binhost().await?.inherit(&task.target, task.run, &Inherit { artifacts }).await;
-    if let Err(error) = shown {
+    let mut shown = show(app, &task).await?;
+    if let Err((error, artifacts)) = &shown
+        && lost::note(app, &task.target, error, artifacts).await?
+    {
+        // Without what is lost: Portage will build it again.
+        shown = show(app, &task).await?;
+    }
+    if let Err((error, _)) = shown {
         // Nothing was begun: the drone asks again, and so may others.
         warn!(run = %task.run, %error, "the binhost cannot be asked at the moment");
         let reason = format!("the binhost cannot be asked: {error}");
@@ -96,6 +103,14 @@ async fn offer(app: &App, resolution: ResolutionId) -> Result<Option<Resolution>
         world: task.world,
         limit_seconds: app.times.resolve_seconds.into(),
     }))
+}
+
+/// Makes what the run may keep visible; on failure also gives what it was.
+async fn show(app: &App, task: &Task) -> sqlx::Result<Result<(), (ClientError, Vec<Digest>)>> {
+    let offers = succession::offers(&mut *app.db.acquire().await?, task.run, task.epoch_id).await?;
+    let inherit = Inherit { artifacts: offers.into_iter().map(|offer| offer.published).collect() };
+    let shown = app.binhost().await?.inherit(&task.target, task.run, &inherit).await;
+    Ok(shown.map_err(|error| (error, inherit.artifacts)))
 }
 
 /// A drone's plan. Repeating an accepted report is accepted.

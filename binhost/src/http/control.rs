@@ -1,4 +1,4 @@
-//! What the orchestrator asks: stage, prepare, promote, and what is there. All of it is idempotent.
+//! What the orchestrator asks: stage, inherit, drop, prepare, promote, and what is there. All of it is idempotent.
 
 use super::failure::Failure;
 use super::params::{self, Params};
@@ -12,7 +12,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use swarm_protocol::Code;
-use swarm_protocol::binhost::{Current, Inherit, Prepare, Prepared, Promote, Stage, Staged};
+use swarm_protocol::binhost::{Current, Inherit, Missing, Prepare, Prepared, Promote, Stage, Staged};
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::kept::{Between, Diff, Kept};
 
@@ -51,9 +51,39 @@ pub(super) async fn inherit(
     let inherit: Inherit = body::json(&app, &headers, body).await?;
     let (now, store, artifacts) = (app.clock.now(), Arc::clone(&app.store), inherit.artifacts.len());
     let target = name.clone();
-    blocking(move || store.target_or_new(&target)?.inherit(run, &inherit, now)).await?;
+    blocking(move || store.target_or_new(&target)?.inherit(&store.blobs, run, &inherit, now)).await?;
     tracing::info!(target.name = %name, %run, artifacts, "inherited");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE …/runs/{run}`
+pub(super) async fn drop_run(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params((target, run)): Params<(String, String)>,
+) -> Result<StatusCode, Failure> {
+    bearer.control()?;
+    let (name, run) = (target_name(&target)?, params::run(&run)?);
+    let (store, target) = (Arc::clone(&app.store), name.clone());
+    if blocking(move || store.target_or_new(&target)?.drop_run(run)).await? {
+        tracing::info!(target.name = %name, %run, "the staging view of a run is dropped");
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST …/missing`
+pub(super) async fn missing(
+    bearer: Bearer,
+    State(app): State<App>,
+    Params(target): Params<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Missing>, Failure> {
+    bearer.control()?;
+    target_name(&target)?;
+    let Missing { artifacts } = body::json(&app, &headers, body).await?;
+    let artifacts = blocking(move || app.store.blobs.missing(artifacts)).await?;
+    Ok(Json(Missing { artifacts }))
 }
 
 /// `PUT …/generations/{number}`

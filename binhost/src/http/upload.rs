@@ -7,6 +7,7 @@ use super::tickets::Bearer;
 use super::{App, blocking};
 use crate::blobs::Upload;
 use crate::error::Result as StoreResult;
+use crate::store::Store;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -28,7 +29,7 @@ pub(super) async fn upload(
     let digest: Digest = params::parse("digest", &digest)?;
     let pieces = Pieces::new(body, &headers, allowed, app.limits.stall_time())?;
     let store = Arc::clone(&app.store);
-    if blocking(move || store.blobs.has(digest)).await? {
+    if blocking(move || store.blobs.touch(digest, &store.blobs.hold())).await? {
         pieces.skip().await?;
         return Ok(StatusCode::OK);
     }
@@ -50,7 +51,7 @@ async fn receive(app: &App, digest: Digest, mut pieces: Pieces) -> Result<u64, F
         }
     }
     writer.write(batch).await?;
-    writer.finish().await?;
+    writer.finish(Arc::clone(&app.store)).await?;
     Ok(bytes)
 }
 
@@ -72,8 +73,8 @@ impl Writer {
         Ok(())
     }
 
-    async fn finish(mut self) -> StoreResult<()> {
+    async fn finish(mut self, store: Arc<Store>) -> StoreResult<()> {
         let upload = self.ready().await?;
-        blocking(move || upload.finish()).await
+        blocking(move || upload.verified()?.finish(&store.blobs.hold())).await
     }
 }

@@ -16,7 +16,7 @@
 //! predecessors is not linked on: the count is bounded by what is kept.
 
 use crate::artifact::Artifact;
-use crate::blobs::Blobs;
+use crate::blobs::{self, Blobs};
 use crate::clock::system_time;
 use crate::durable;
 use crate::error::{Doing, Error, Result};
@@ -24,7 +24,7 @@ use crate::index;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use swarm_protocol::binhost::Prepared;
@@ -32,7 +32,7 @@ use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::GenerationNumber;
 use swarm_protocol::{Code, Digest};
 
-const SIDECAR: &str = ".generation.json";
+pub(super) const SIDECAR: &str = ".generation.json";
 /// A client asks with the TIMESTAMP it holds plus 5 s (`util/_urlopen.py`): a nearer one would look unmodified (law 9).
 const STEP: i64 = 6;
 
@@ -155,19 +155,25 @@ impl Generation {
         durable::sync_file_system(&directory)
     }
 
+    /// What an earlier generation has lost is lost to its clients, and no reason to withhold this one from all others.
     fn link_earlier(&self, directory: &Path, blobs: &Blobs, earlier: &[Arc<Self>]) -> Result<()> {
         let mut linked: HashSet<&str> = HashSet::new();
-        let theirs = earlier.iter().flat_map(|generation| &generation.artifacts);
-        link(
-            directory,
-            blobs,
-            theirs.filter(|artifact| self.at(&artifact.path).is_none() && linked.insert(&artifact.path)),
-        )
+        for artifact in earlier.iter().flat_map(|generation| &generation.artifacts) {
+            let new = self.at(&artifact.path).is_none() && linked.insert(&artifact.path);
+            if new && !link(directory, blobs, artifact)? {
+                tracing::error!(artifact.path, "a file of an earlier generation is lost: its bytes are gone");
+            }
+        }
+        Ok(())
     }
 
     fn fill(&self, new: &Path, blobs: &Blobs, earlier: &[Arc<Self>]) -> Result<()> {
         fs::create_dir(new).doing("create", new)?;
-        link(new, blobs, self.artifacts.iter())?;
+        for artifact in &self.artifacts {
+            if !link(new, blobs, artifact)? {
+                return Err(blobs::gone(artifact.published));
+            }
+        }
         self.link_earlier(new, blobs, earlier)?;
         let files = index::files(self.timestamp, self.artifacts.iter().map(AsRef::as_ref));
         let sidecar = Sidecar {
@@ -193,24 +199,17 @@ impl Generation {
     }
 }
 
-/// Links artifacts to their paths. A path names one artifact for ever, so one that is there already is the same.
-fn link<'a>(
-    directory: &Path,
-    blobs: &Blobs,
-    artifacts: impl Iterator<Item = &'a Arc<Artifact>>,
-) -> Result<()> {
-    for artifact in artifacts {
-        let path = directory.join(&artifact.path);
-        let parent = path.parent().unwrap_or(directory);
-        fs::create_dir_all(parent).doing("create", parent)?;
-        match fs::hard_link(blobs.path(artifact.published), &path) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(error).doing("link", &path);
-            }
-            _ => {}
-        }
+/// Links an artifact to its path; `false`: its bytes are not there. A path names one artifact for ever, so one that is
+/// there already is the same.
+fn link(directory: &Path, blobs: &Blobs, artifact: &Artifact) -> Result<bool> {
+    let path = directory.join(&artifact.path);
+    let parent = path.parent().unwrap_or(directory);
+    fs::create_dir_all(parent).doing("create", parent)?;
+    match fs::hard_link(blobs.path(artifact.published), &path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error).doing("link", &path),
+        _ => Ok(true),
     }
-    Ok(())
 }
 
 impl Sidecar {

@@ -11,7 +11,7 @@ use swarm_protocol::Code;
 use swarm_protocol::binhost::Promote;
 use swarm_protocol::id::GenerationNumber;
 
-const LINK: &str = "current";
+pub(super) const LINK: &str = "current";
 const NEW_LINK: &str = ".current.new";
 
 /// A line of `promotions.log`.

@@ -1,7 +1,7 @@
 //! From the built bytes to the published ones: signed, under the key that signs now.
 
 use crate::artifact::Artifact;
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, Hold};
 use crate::error::{Error, Result};
 use crate::gpkg::{self, Gpkg, SignError, TarError};
 use crate::signing::{KeyError, Keyring};
@@ -9,13 +9,14 @@ use swarm_protocol::binhost::Stage;
 use swarm_protocol::{Code, Digest};
 
 /// Makes the file that clients get; without keys that is the built one. A crash before the artifact has its path leaves
-/// a blob that nothing refers to.
+/// a blob that nothing refers to, which is collected.
 pub(super) fn publish(
     blobs: &Blobs,
     keyring: Option<&Keyring>,
     stage: &Stage,
     package: &Gpkg,
     now: i64,
+    hold: &Hold<'_>,
 ) -> Result<Artifact> {
     let built = blobs.modified(stage.built)?;
     let artifact = Artifact::of(package, &stage.expected.cpv, stage.expected.build_id, built);
@@ -32,7 +33,7 @@ pub(super) fn publish(
         Ok(_) | Err(SignError::Read(_)) => return Err(changed(blobs, stage.built)),
     };
     let published = signed.blake3;
-    blobs.keep(file, published)?;
+    blobs.keep(file, published, hold)?;
     Ok(artifact.signed(signed, blobs.modified(published)?))
 }
 

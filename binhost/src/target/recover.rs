@@ -1,8 +1,10 @@
 //! Reads a target's directory at start: journals are replayed, half-written generations removed.
 
+use super::catalog::Catalog;
 use super::generation::{Generation, Published, Sidecar};
 use super::pins::{self, Pin};
 use super::promote::{self, Promotion};
+use super::runs::{self, Dropped};
 use super::staging::{Record, Run};
 use super::{Files, State, Target};
 use crate::artifact::Artifact;
@@ -26,14 +28,16 @@ pub(super) fn open(targets: &Path, name: &str) -> Result<Target> {
     for artifact in known {
         state.catalog.insert(artifact);
     }
-    let runs = runs(&directory, &mut state)?;
+    let (dropped, gone) = Journal::open::<Dropped>(directory.join(runs::DROPPED))?;
+    state.dropped = gone.into_iter().map(|dropped| dropped.run).collect();
+    let runs = open_runs(&directory, &mut state)?;
     generations(&directory, &mut state)?;
     let (promotions, promoted) = Journal::open::<Promotion>(directory.join("promotions.log"))?;
     state.promoted = promoted;
     let (pins, decisions) = Journal::open::<Pin>(directory.join("pins.log"))?;
     state.pinned = pins::replay(decisions);
     state.current = current(&directory, &state)?;
-    let files = Mutex::new(Files { artifacts, runs, promotions, pins });
+    let files = Mutex::new(Files { artifacts, runs, promotions, dropped, pins });
     let target = Target { directory, files, state: RwLock::new(state) };
     target.remember_promotion(&mut target.files())?;
     Ok(target)
@@ -45,34 +49,45 @@ pub(super) fn new_run(directory: &Path, run: RunId) -> Result<Journal> {
     Ok(Journal::open::<Record>(directory.join("staging.log"))?.0)
 }
 
-fn runs(directory: &Path, state: &mut State) -> Result<HashMap<RunId, Journal>> {
+fn open_runs(directory: &Path, state: &mut State) -> Result<HashMap<RunId, Journal>> {
     let mut journals = HashMap::new();
     for (run, path) in numbered(&directory.join("runs"))? {
-        let (journal, records) = Journal::open::<Record>(path.join("staging.log"))?;
-        let (mut replayed, mut timestamp) = (Run::default(), 0);
-        let known = |artifact: &str| {
-            let lost = || Error::Damaged(format!("{artifact} of {} is not in artifacts.log", path.display()));
-            state.catalog.at(artifact).ok_or_else(lost)
-        };
-        for record in records {
-            match record {
-                Record::Staged(staging) => {
-                    let artifact = known(&staging.path)?;
-                    timestamp = staging.at;
-                    replayed.stage(staging, artifact);
-                }
-                Record::Inherited { inherits, at } => {
-                    timestamp = at;
-                    replayed.inherit(inherits.iter().map(|path| known(path)).collect::<Result<_>>()?);
-                }
-            }
+        if state.dropped.contains(&RunId(run)) {
+            fs::remove_dir_all(&path).doing("remove", &path)?;
+            tracing::info!(path = %path.display(), "removed what is left of a dropped run");
+            continue;
         }
-        // Once, and not at each of thousands of lines.
-        replayed.compose(timestamp);
+        let (journal, records) = Journal::open::<Record>(path.join("staging.log"))?;
+        let replayed = replay(records, &state.catalog, &path)?;
         journals.insert(RunId(run), journal);
         state.runs.insert(RunId(run), replayed);
     }
     Ok(journals)
+}
+
+/// The run that its records make.
+pub(super) fn replay(records: Vec<Record>, catalog: &Catalog, run: &Path) -> Result<Run> {
+    let known = |artifact: &str| {
+        let lost = || Error::Damaged(format!("{artifact} of {} is not in artifacts.log", run.display()));
+        catalog.at(artifact).ok_or_else(lost)
+    };
+    let (mut replayed, mut timestamp) = (Run::default(), 0);
+    for record in records {
+        match record {
+            Record::Staged(staging) => {
+                let artifact = known(&staging.path)?;
+                timestamp = staging.at;
+                replayed.stage(staging, artifact);
+            }
+            Record::Inherited { inherits, at } => {
+                timestamp = at;
+                replayed.inherit(inherits.iter().map(|path| known(path)).collect::<Result<_>>()?);
+            }
+        }
+    }
+    // Once, and not at each of thousands of lines.
+    replayed.compose(timestamp);
+    Ok(replayed)
 }
 
 fn generations(directory: &Path, state: &mut State) -> Result<()> {
@@ -105,8 +120,8 @@ fn numbered(directory: &Path) -> Result<Vec<(i64, PathBuf)>> {
     for entry in directory.read_dir().doing("list", directory)? {
         let path = entry.doing("list", directory)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with(".new-") {
-            tracing::info!(path = %path.display(), "removed a half-written generation");
+        if name.starts_with(".new-") || name.starts_with(".old-") {
+            tracing::info!(path = %path.display(), "removed a half-written or half-removed generation");
             fs::remove_dir_all(&path).doing("remove", &path)?;
         } else {
             let strange = |_| Error::Damaged(format!("{} does not belong here", path.display()));

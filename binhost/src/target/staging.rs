@@ -233,6 +233,11 @@ impl Run {
         named.map(|artifact| (&artifact.cpv, artifact.slot())).collect()
     }
 
+    /// Everything in the view.
+    pub(super) fn artifacts(&self) -> impl Iterator<Item = &Arc<Artifact>> {
+        self.by_path.values().map(|shown| &shown.artifact)
+    }
+
     /// The artifact at a path of the view.
     pub(super) fn at(&self, path: &str) -> Option<Arc<Artifact>> {
         self.by_path.get(path).map(|shown| Arc::clone(&shown.artifact))

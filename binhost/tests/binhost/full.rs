@@ -5,8 +5,8 @@ use crate::package::Package;
 use crate::process::Process;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use swarm_protocol::binhost::Stage;
-use swarm_protocol::id::{AttemptId, PackageId};
+use swarm_protocol::binhost::{Prepare, Stage};
+use swarm_protocol::id::{AttemptId, GenerationNumber, PackageId, RunId};
 use swarm_protocol::{Code, Digest};
 
 fn start(directory: &Path) -> Process {
@@ -43,9 +43,23 @@ async fn a_full_disk_loses_nothing() {
     assert!(names(&inside("uploads")).is_empty(), "nothing is left of the signed package");
     assert_eq!(reqwest::get(format!("{}/readyz", process.base)).await.unwrap().status(), 507);
 
+    let dropped = process.orchestrator().drop_run(&target(), RunId(9)).await;
+    assert_eq!(code(dropped), Code::DiskFull, "a run is not dropped that would not stay so");
+    assert!(process.drone().upload(stage.built, 5, "again").await.is_ok(), "touching needs no room");
+
     std::fs::remove_file(filler).unwrap();
+    process.orchestrator().drop_run(&target(), RunId(9)).await.unwrap();
     assert_eq!(reqwest::get(format!("{}/readyz", process.base)).await.unwrap().status(), 200);
-    process.orchestrator().stage(&target(), RUN, &stage).await.unwrap();
+    let published = process.orchestrator().stage(&target(), RUN, &stage).await.unwrap().published;
+
+    // A generation that cannot be written leaves nothing, and can be repeated.
+    while std::fs::write(inside("filler"), vec![1; 4 << 20]).is_ok() {}
+    let number = GenerationNumber(1);
+    let prepare = Prepare { artifacts: vec![published], system: vec![], provided: provided() };
+    assert_eq!(code(process.orchestrator().prepare(&target(), number, &prepare).await), Code::DiskFull);
+    assert!(names(&inside("targets/amd64/generations")).is_empty());
+    std::fs::remove_file(inside("filler")).unwrap();
+    process.orchestrator().prepare(&target(), number, &prepare).await.unwrap();
     process.child.kill().unwrap();
     process.child.wait().unwrap();
 }

@@ -112,12 +112,21 @@ impl Binhost {
         Self::configured("", |config| config.limits = limits).await
     }
 
+    /// One whose clock, by which its key is made, begins at `now`.
+    pub(crate) async fn at(now: i64, edit: impl FnOnce(&mut Config)) -> Self {
+        Self::fresh(now, "", edit).await
+    }
+
     /// One with more lines in its configuration, or what no line can say.
     pub(crate) async fn configured(lines: &str, edit: impl FnOnce(&mut Config)) -> Self {
+        Self::fresh(NOW, lines, edit).await
+    }
+
+    async fn fresh(now: i64, lines: &str, edit: impl FnOnce(&mut Config)) -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let mut config = config(&directory, lines);
         edit(&mut config);
-        Self::open(directory, config, NOW).await.unwrap()
+        Self::open(directory, config, now).await.unwrap()
     }
 
     async fn open(directory: Arc<TempDir>, config: Config, now: i64) -> anyhow::Result<Self> {
@@ -259,4 +268,40 @@ pub(crate) fn names(path: &Path) -> Vec<String> {
         path.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+impl Binhost {
+    /// Runs one of the commands beside the daemon, on its directory.
+    pub(crate) fn tool(&self, arguments: &[&str]) -> std::process::Output {
+        self.tool_with(arguments, |_| {})
+    }
+
+    pub(crate) fn tool_with(
+        &self,
+        arguments: &[&str],
+        set_up: impl FnOnce(&mut std::process::Command),
+    ) -> std::process::Output {
+        let (mut command, _config) = self.command(arguments);
+        set_up(&mut command);
+        command.output().unwrap()
+    }
+
+    /// The command, and its configuration, which is to outlive it.
+    pub(crate) fn command(&self, arguments: &[&str]) -> (std::process::Command, tempfile::NamedTempFile) {
+        let config = tempfile::NamedTempFile::new().unwrap();
+        let text = format!(
+            "directory = \"{}\"\nlisten = \"127.0.0.1:0\"\nticket_key = \"{}\"\n",
+            self.directory.path().display(),
+            signer().verifier()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_build-binhost"));
+        command.args(arguments).arg("--config").arg(config.path());
+        (command, config)
+    }
+
+    /// Where the bytes of a digest are.
+    pub(crate) fn blob(&self, digest: Digest) -> PathBuf {
+        self.path(&format!("blobs/{}/{digest}", &digest.to_string()[..2]))
+    }
 }

@@ -8,17 +8,21 @@
 )]
 
 mod closed;
+mod collecting;
 mod crash;
 mod full;
 mod generations;
 mod harness;
 mod inherit;
 mod keeping;
+mod mirror;
 mod nginx;
 mod package;
 mod process;
 mod refusals;
+mod s3;
 mod serving;
 mod signing;
 mod stage;
 mod upload;
+mod verify;

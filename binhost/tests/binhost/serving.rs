@@ -119,6 +119,6 @@ async fn nothing_but_paths_of_generations_is_served() {
 async fn health() {
     let binhost = Binhost::start().await;
     assert_eq!(binhost.text("/healthz").await.unwrap(), "alive\n");
-    assert_eq!(binhost.text("/readyz").await.unwrap(), "ready\n");
+    assert_eq!(binhost.text("/readyz").await.unwrap(), r#"{"status":"ready","degraded":[]}"#);
     assert!(names(&binhost.path("uploads")).is_empty());
 }

@@ -193,16 +193,17 @@ async fn a_key_that_is_lost_while_the_binhost_runs_stops_staging_alone() {
 async fn the_end_of_a_key_is_announced_and_put_off() {
     let binhost = Binhost::start().await;
     let key = format!("{:X}", binhost.keys().await[0].fingerprint());
-    assert_eq!(binhost.text("/readyz").await.unwrap(), "ready\n");
+    assert_eq!(binhost.orchestrator().ready().await.unwrap().status, "ready");
     binhost.clock.set(NOW + 701 * DAY);
-    let ready = binhost.text("/readyz").await.unwrap();
-    assert!(ready.starts_with("ready\nwarning: the key ") && ready.contains(&key), "{ready}");
+    let ready = binhost.orchestrator().ready().await.unwrap();
+    let said = format!("the key {key}, which signs packages, expires on ");
+    assert!(ready.status == "degraded" && ready.degraded[0].starts_with(&said), "{ready:?}");
     binhost.clock.set(NOW + 730 * DAY);
     assert_eq!(code(binhost.stage_of(1).await), Code::SigningKey);
     assert_eq!(binhost.get("/readyz").await.status(), 503);
     assert!(binhost.key(KeyCommand::List).unwrap().contains("expired"));
     binhost.key(KeyCommand::Extend { key: key[24..].to_lowercase(), days: 90 }).unwrap();
-    assert_eq!(binhost.text("/readyz").await.unwrap(), "ready\n");
+    assert!(binhost.orchestrator().ready().await.unwrap().degraded.is_empty());
     let staged = binhost.stage_of(1).await.unwrap();
     let keys = binhost.keys().await;
     assert_eq!(format!("{:X}", keys[0].fingerprint()), key, "it is the same key");

@@ -1,4 +1,5 @@
-//! What the orchestrator asks of the binhost: stage, prepare, promote, current. All of them are idempotent.
+//! What the orchestrator asks of the binhost: stage, inherit, drop, prepare, promote, and what is there. All of it is
+//! idempotent.
 
 use crate::digest::Digest;
 use crate::gentoo::{Cpv, RepoName, Slot, Soname, UseFlag, WorldAtom};
@@ -61,6 +62,15 @@ pub struct Inherit {
     pub artifacts: Vec<Digest>,
 }
 
+/// `POST /api/v1/targets/{target}/missing`: which of these artifacts have lost their bytes. Such a one can be neither
+/// inherited nor prepared (`gone`). The answer has the same form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Missing {
+    /// Published digests.
+    pub artifacts: Vec<Digest>,
+}
+
 /// `PUT /api/v1/targets/{target}/generations/{number}`: write a complete generation that nobody sees yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,4 +125,13 @@ pub struct Current {
     pub number: Option<GenerationNumber>,
     /// Its index's TIMESTAMP in Unix seconds.
     pub timestamp: Option<i64>,
+}
+
+/// `GET /readyz`: the binhost can take writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// `ready` or `degraded`.
+    pub status: String,
+    /// What works less well, in sentences.
+    pub degraded: Vec<String>,
 }

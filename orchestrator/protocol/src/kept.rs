@@ -1,5 +1,5 @@
 //! The generations that a binhost keeps: which there are, which are pinned, how they differ. The binhost answers; the
-//! orchestrator passes the answers on to people.
+//! orchestrator passes the answers on to people, and notes which are kept no longer.
 
 use crate::digest::Digest;
 use crate::gentoo::Cpv;

@@ -75,6 +75,8 @@ codes! {
     NotCurrent = "not_current" 409 "Another generation is current",
     /// The binhost has no key that it can sign packages with; a person must see to it.
     SigningKey = "signing_key" 503 "No signing key",
+    /// It was there, and is kept no longer.
+    Gone = "gone" 410 "Gone",
     /// There is no room to write.
     DiskFull = "disk_full" 507 "Disk full",
     /// A part that is needed does not answer; try again.

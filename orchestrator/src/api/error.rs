@@ -94,6 +94,7 @@ impl From<RepublishError> for ApiError {
     fn from(error: RepublishError) -> Self {
         match error {
             RepublishError::NotFound(_) => Self::new(Code::NotFound, error.to_string()),
+            RepublishError::Removed(_) => Self::new(Code::Gone, error.to_string()),
             RepublishError::Refused(why) => Self::new(Code::WrongState, why),
             RepublishError::Database(error) => error.into(),
         }

@@ -175,7 +175,7 @@ pub async fn list(db: impl PgExecutor<'_>, target: TargetId) -> sqlx::Result<Vec
         r#"SELECT g.number AS "number: GenerationNumber", g.state AS "state: GenerationState", g.run_id AS "run: RunId",
                   g.republishes AS "republishes: GenerationNumber",
                   (SELECT count(*) FROM generation_artifacts a WHERE a.generation_id = g.id) AS "packages!",
-                  g.promoted_at, g.reason, NULL::boolean AS pinned
+                  g.promoted_at, g.removed_at, g.reason, NULL::boolean AS pinned
            FROM generations g WHERE g.target_id = $1 ORDER BY g.number DESC"#,
         target.0
     )

@@ -16,6 +16,9 @@ pub enum RepublishError {
     /// There is no generation of that number.
     #[error("there is no generation {0}")]
     NotFound(GenerationNumber),
+    /// The binhost keeps it no longer.
+    #[error("the binhost no longer keeps generation {0}")]
+    Removed(GenerationNumber),
     /// It cannot be done now, or not to this generation.
     #[error("{0}")]
     Refused(String),
@@ -107,19 +110,20 @@ async fn original(
 ) -> Result<GenerationNumber, RepublishError> {
     let row = sqlx::query!(
         r#"SELECT COALESCE(republishes, number) AS "original!: GenerationNumber", state AS "state: GenerationState",
-                  promoted_at IS NOT NULL AS "promoted!"
+                  promoted_at IS NOT NULL AS "promoted!", removed_at IS NOT NULL AS "removed!"
            FROM generations WHERE target_id = $1 AND number = $2"#,
         target.0,
         number.0
     );
     match row.fetch_optional(tx).await? {
         None => Err(RepublishError::NotFound(number)),
+        Some(row) if row.removed => Err(RepublishError::Removed(number)),
         Some(row) if row.promoted => Ok(row.original),
         Some(row) => refused(format!("generation {number} is {}, and never was current", row.state)),
     }
 }
 
-/// The newest generation before `number` that brought a set of its own.
+/// The newest generation before `number` that brought a set of its own, and is kept.
 async fn before(
     db: impl PgExecutor<'_>,
     target: TargetId,
@@ -128,6 +132,7 @@ async fn before(
     sqlx::query_scalar!(
         r#"SELECT number AS "number: GenerationNumber" FROM generations
            WHERE target_id = $1 AND number < $2 AND run_id IS NOT NULL AND promoted_at IS NOT NULL
+             AND removed_at IS NULL
            ORDER BY number DESC LIMIT 1"#,
         target.0,
         number.0

@@ -44,7 +44,7 @@ pub async fn offers(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::
         r#"SELECT f.id AS "id: ArtifactId", f.cpv AS "cpv: Cpv", f.build_id AS "build_id: BuildId",
                   f.published AS "published: Digest"
            FROM artifacts f JOIN epochs e ON e.id = f.epoch_id
-           WHERE e.compat = (SELECT compat FROM epochs WHERE id = $2) AND f.withdrawn_at IS NULL
+           WHERE e.compat = (SELECT compat FROM epochs WHERE id = $2) AND f.withdrawn_at IS NULL AND f.lost_at IS NULL
              AND f.id IN (
                SELECT a.artifact_id FROM generation_artifacts a JOIN generations g ON g.id = a.generation_id
                WHERE g.state = 'current' AND g.target_id = (SELECT target_id FROM runs WHERE id = $1)
@@ -78,7 +78,7 @@ async fn former(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Resu
                   p.repository AS "repository: RepoName", p.use_flags AS "use_flags: Vec<UseFlag>",
                   f.id AS "artifact?: ArtifactId"
            FROM earlier e JOIN packages p ON p.run_id = e.id
-                LEFT JOIN artifacts f ON f.id = p.artifact_id AND f.withdrawn_at IS NULL
+                LEFT JOIN artifacts f ON f.id = p.artifact_id AND f.withdrawn_at IS NULL AND f.lost_at IS NULL
            WHERE p.stage = 0 AND (f.id IS NOT NULL OR (e.leaves_rows AND p.attempts > 0 AND p.artifact_id IS NULL))
            ORDER BY p.run_id DESC, p.id"#,
         run.0,

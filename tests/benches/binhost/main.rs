@@ -7,6 +7,7 @@
 //! | [`signing`] | staging packages of three sizes with and without signing |
 //! | [`stage`] | one package added to a staged index of 20,000, beside Portage's own `inject` |
 //! | [`promote`] | a generation of 2,500 packages prepared and switched to, forth and back, among 50 readers |
+//! | [`upload`] | uploads of 20 KiB, 1 MiB and 1 GiB beside BLAKE3 and the disk alone; the binhost's memory |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a bench fails")]
 
 #[path = "../common/mod.rs"]
@@ -15,11 +16,12 @@ mod promote;
 mod reindex;
 mod signing;
 mod stage;
+mod upload;
 
 use common::{host, report};
 use std::process::ExitCode;
 
-const NAMES: [&str; 4] = ["reindex", "stage", "promote", "signing"];
+const NAMES: [&str; 5] = ["reindex", "stage", "promote", "signing", "upload"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -33,7 +35,8 @@ async fn main() -> ExitCode {
             "reindex" => reindex::run(),
             "stage" => stage::run().await,
             "promote" => promote::run().await,
-            _ => signing::run().await,
+            "signing" => signing::run().await,
+            _ => upload::run().await,
         }
     }
     ExitCode::SUCCESS

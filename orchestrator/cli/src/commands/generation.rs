@@ -197,7 +197,7 @@ fn listed(generations: &[Generation], target: &TargetName) -> String {
     let rows = generations.iter().map(|generation| {
         [
             generation.number.to_string(),
-            generation.state.to_string(),
+            if generation.removed_at.is_some() { "removed".to_owned() } else { generation.state.to_string() },
             generation.packages.to_string(),
             origin(generation),
             or_dash(generation.promoted_at.map(moment)),
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn outcomes_of_a_rollback() {
         let target = "amd64-v3".parse().unwrap();
-        let [mut refused, current, ..] = <[Generation; 4]>::try_from(sample::generations()).unwrap();
+        let [mut refused, current, ..] = <[Generation; 5]>::try_from(sample::generations()).unwrap();
         let on_its_way = refused.clone();
         refused.state = GenerationState::Refused;
         refused.reason = Some("the binhost has no such artifact".to_owned());

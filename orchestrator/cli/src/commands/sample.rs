@@ -305,6 +305,7 @@ pub(super) fn generations() -> Vec<Generation> {
         republishes: None,
         packages: 14,
         promoted_at,
+        removed_at: None,
         reason: None,
         pinned: (number < 5).then_some(number == 2),
     };
@@ -318,6 +319,11 @@ pub(super) fn generations() -> Vec<Generation> {
         generation(4, GenerationState::Current, Some(at(7503))),
         generation(3, GenerationState::Retired, Some(at(-43_200))),
         generation(2, GenerationState::Retired, Some(at(-86_400))),
+        Generation {
+            removed_at: Some(at(0)),
+            pinned: None,
+            ..generation(1, GenerationState::Retired, Some(at(-172_800)))
+        },
     ]
 }
 

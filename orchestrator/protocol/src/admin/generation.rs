@@ -20,6 +20,8 @@ pub struct Generation {
     pub packages: i64,
     /// When it became current.
     pub promoted_at: Option<DateTime<Utc>>,
+    /// When the orchestrator learnt that the binhost keeps it no longer.
+    pub removed_at: Option<DateTime<Utc>>,
     /// Why it was refused, where no run says so.
     pub reason: Option<String>,
     /// Whether the binhost keeps it for good; not known where the binhost does not keep it, or does not answer.

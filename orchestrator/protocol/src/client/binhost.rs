@@ -1,7 +1,7 @@
 //! The binhost as drones (upload, staging view) and the orchestrator (stage, prepare, promote) see it.
 
 use super::{ClientError, Http, checked, json};
-use crate::binhost::{Current, Inherit, Prepare, Prepared, Promote, Stage, Staged};
+use crate::binhost::{Current, Inherit, Missing, Prepare, Prepared, Promote, Ready, Stage, Staged};
 use crate::digest::Digest;
 use crate::gentoo::TargetName;
 use crate::id::{GenerationNumber, RunId};
@@ -57,6 +57,23 @@ impl BinhostClient {
         checked(self.0.request(Method::PUT, &path).json(inherit)).await.map(drop)
     }
 
+    /// Ends a run's staging view for good: nothing can be staged for that run again.
+    pub async fn drop_run(&self, target: &TargetName, run: RunId) -> Result<(), ClientError> {
+        let path = format!("/api/v1/targets/{target}/runs/{run}");
+        checked(self.0.request(Method::DELETE, &path)).await.map(drop)
+    }
+
+    /// Those of `artifacts` whose bytes the binhost no longer has.
+    pub async fn missing(
+        &self,
+        target: &TargetName,
+        artifacts: Vec<Digest>,
+    ) -> Result<Vec<Digest>, ClientError> {
+        let asked = Missing { artifacts };
+        let answer: Missing = self.0.post(&format!("/api/v1/targets/{target}/missing"), &asked).await?;
+        Ok(answer.artifacts)
+    }
+
     /// Writes a generation that nobody sees yet.
     pub async fn prepare(
         &self,
@@ -71,6 +88,11 @@ impl BinhostClient {
     /// Makes a prepared generation the current one.
     pub async fn promote(&self, target: &TargetName, promote: &Promote) -> Result<Current, ClientError> {
         self.0.post(&format!("/api/v1/targets/{target}/promote"), promote).await
+    }
+
+    /// Whether the binhost can take writes, and what works less well there.
+    pub async fn ready(&self) -> Result<Ready, ClientError> {
+        self.0.get("/readyz").await
     }
 
     /// Which generation is current.

@@ -1,0 +1,75 @@
+//! What the binhost keeps: it is told which staging views are not needed any more, and asked which generations it has
+//! removed. That a view is not needed is seen in Postgres at each turn, so nothing is forgotten by a crash, and a drop
+//! may be repeated.
+
+use crate::app::App;
+use crate::db::retention;
+use std::time::Duration;
+use swarm_protocol::client::ClientError;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// The binhost is asked what it keeps, and how it is, once in this many turns.
+const TURNS: u32 = 6;
+/// The subject of what the binhost says of itself.
+const ALARM: &str = "binhost";
+
+/// When the binhost was asked last.
+#[derive(Default)]
+pub(super) struct Asked(Option<Instant>);
+
+/// Drops views, and now and then looks at what is kept. A binhost that does not answer is asked again at the next turn.
+pub(super) async fn follow(app: &App, asked: &mut Asked) -> sqlx::Result<()> {
+    drop_views(app).await?;
+    let look = Duration::from_secs(app.times.maintenance_seconds.into()) * TURNS;
+    if asked.0.is_none_or(|last| last.elapsed() >= look) {
+        asked.0 = Some(Instant::now());
+        watch(app).await?;
+        generations(app).await?;
+    }
+    Ok(())
+}
+
+async fn drop_views(app: &App) -> sqlx::Result<()> {
+    for view in retention::droppable(&app.db).await? {
+        match app.binhost().await?.drop_run(&view.target, view.run).await {
+            Ok(()) => retention::dropped(&app.db, view.run).await?,
+            Err(error) => {
+                later(&error);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What works less well there works less well here (law 12).
+async fn watch(app: &App) -> sqlx::Result<()> {
+    let alarm = match app.binhost().await?.ready().await {
+        Ok(ready) if ready.degraded.is_empty() => None,
+        Ok(ready) => Some(format!("the binhost is degraded: {}", ready.degraded.join("; "))),
+        Err(error) => Some(format!("the binhost cannot work: {error}")),
+    };
+    app.alarms.set(ALARM, alarm.as_deref());
+    Ok(())
+}
+
+async fn generations(app: &App) -> sqlx::Result<()> {
+    for (target, name) in retention::targets(&app.db).await? {
+        let kept = match app.binhost().await?.kept(&name).await {
+            Ok(kept) => kept.into_iter().map(|kept| kept.number).collect::<Vec<_>>(),
+            Err(error) => {
+                later(&error);
+                return Ok(());
+            }
+        };
+        for generation in retention::removed(&app.db, target, &name, &kept).await? {
+            info!(target.name = %name, %generation, "the binhost no longer keeps a generation");
+        }
+    }
+    Ok(())
+}
+
+fn later(error: &ClientError) {
+    warn!(%error, "the binhost cannot be asked at the moment");
+}
