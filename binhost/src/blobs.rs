@@ -66,6 +66,26 @@ pub(crate) fn gone(digest: Digest) -> Error {
     Error::refused(Code::Gone, format!("the bytes of {digest} are no longer here"))
 }
 
+/// Makes bytes as young as if they had just come, if they are there.
+fn touch(path: &Path) -> Result<bool> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        opened => opened.doing("open", path)?,
+    };
+    // Writing the modification time that it has changes only the change time.
+    let touched = file.metadata().and_then(|metadata| file.set_modified(metadata.modified()?));
+    touched.and_then(|()| file.sync_all()).doing("touch", path)?;
+    Ok(true)
+}
+
+/// Gives bytes their address. Those that came first stay, since generations may be linked to them.
+fn settle(file: TempFile, to: &Path, _: &Hold<'_>) -> Result<()> {
+    if !file.persist_new(to)? {
+        touch(to)?;
+    }
+    Ok(())
+}
+
 /// A file below [`directory`].
 pub(crate) enum Entry {
     /// Bytes at their address.
@@ -134,15 +154,7 @@ impl Blobs {
 
     /// Whether these bytes are there; then they are as young as if they had just come.
     pub(crate) fn touch(&self, digest: Digest, _: &Hold<'_>) -> Result<bool> {
-        let path = self.path(digest);
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            opened => opened.doing("open", &path)?,
-        };
-        // Writing the modification time that it has changes only the change time.
-        let touched = file.metadata().and_then(|metadata| file.set_modified(metadata.modified()?));
-        touched.and_then(|()| file.sync_all()).doing("touch", &path)?;
-        Ok(true)
+        touch(&self.path(digest))
     }
 
     /// Refuses what was collected, or set aside.
@@ -215,8 +227,8 @@ impl Blobs {
     }
 
     /// Gives it its address, for somebody who is about to refer to it.
-    pub(crate) fn keep(&self, file: TempFile, digest: Digest, _: &Hold<'_>) -> Result<()> {
-        file.persist(&self.path(digest))
+    pub(crate) fn keep(&self, file: TempFile, digest: Digest, hold: &Hold<'_>) -> Result<()> {
+        settle(file, &self.path(digest), hold)
     }
 
     /// When a blob was written, in Unix seconds.
@@ -266,9 +278,30 @@ pub(crate) struct Verified {
 }
 
 impl Verified {
-    /// Gives the bytes their address. A concurrent upload of the same bytes may have come first; the rename then replaces
-    /// them with themselves. Under a hold: else the collector might judge those, and remove these.
-    pub(crate) fn finish(self, _: &Hold<'_>) -> Result<()> {
-        self.file.persist(&self.to)
+    /// Gives the bytes their address, unless a concurrent upload of the same came first. Under a hold: else the collector
+    /// might judge those, and remove these.
+    pub(crate) fn finish(self, hold: &Hold<'_>) -> Result<()> {
+        settle(self.file, &self.to, hold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A generation that is prepared between the two is linked to what came first.
+    #[test]
+    fn of_two_uploads_of_the_same_bytes_the_first_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path()).unwrap();
+        let digest = Digest::of(b"bytes");
+        let uploads = [blobs.upload(digest).unwrap(), blobs.upload(digest).unwrap()];
+        let inodes = uploads.map(|mut upload| {
+            upload.write(b"bytes").unwrap();
+            upload.verified().unwrap().finish(&blobs.hold()).unwrap();
+            std::fs::metadata(blobs.path(digest)).unwrap().ino()
+        });
+        assert_eq!(inodes[0], inodes[1]);
+        assert_eq!(directory.path().join("uploads").read_dir().unwrap().count(), 0);
     }
 }

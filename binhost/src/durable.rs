@@ -96,6 +96,17 @@ impl TempFile {
         self.kept = true;
         to.parent().map_or(Ok(()), sync_dir)
     }
+
+    /// The same, unless there is a file of that name: then that one stays, and the answer is false.
+    pub(crate) fn persist_new(self, to: &Path) -> Result<bool> {
+        self.sync()?;
+        match fs::hard_link(&self.path, to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            linked => linked.doing("link", to)?,
+        }
+        to.parent().map_or(Ok(()), sync_dir)?;
+        Ok(true)
+    }
 }
 
 impl Write for TempFile {
@@ -131,7 +142,14 @@ mod tests {
         let mut file = TempFile::create(temporary.clone()).unwrap();
         file.write(b"bytes").unwrap();
         file.persist(&lasting).unwrap();
-        assert_eq!((temporary.exists(), fs::read(lasting).unwrap()), (false, b"bytes".to_vec()));
+        assert_eq!((temporary.exists(), fs::read(&lasting).unwrap()), (false, b"bytes".to_vec()));
+        let mut second = TempFile::create(temporary.clone()).unwrap();
+        second.write(b"others").unwrap();
+        assert!(!second.persist_new(&lasting).unwrap(), "the name is taken");
+        assert_eq!((temporary.exists(), fs::read(&lasting).unwrap()), (false, b"bytes".to_vec()));
+        let fresh = directory.path().join("b");
+        assert!(TempFile::create(temporary.clone()).unwrap().persist_new(&fresh).unwrap());
+        assert!(!temporary.exists() && fresh.exists());
     }
 
     #[test]
