@@ -126,7 +126,11 @@ impl Binhost {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let mut config = config(&directory, lines);
         edit(&mut config);
-        Self::open(directory, config, now).await.unwrap()
+        let binhost = Self::open(directory, config, now).await.unwrap();
+        // The first scrub is over before a test damages something, or it may be the one that finds it.
+        let scrubbed = binhost.path("scrub.json");
+        eventually("the first scrub", || scrubbed.exists()).await;
+        binhost
     }
 
     async fn open(directory: Arc<TempDir>, config: Config, now: i64) -> anyhow::Result<Self> {
