@@ -52,6 +52,10 @@ pub struct Config {
     /// What the daemon does by itself.
     #[serde(default)]
     pub upkeep: Upkeep,
+    /// Serves TLS as well, at an address of its own; the swarm's own calls go on coming to `listen`.
+    pub tls: Option<Tls>,
+    /// Lets only known readers install; without it, everybody.
+    pub access: Option<Access>,
 }
 
 /// `[retention]`: a published generation goes when it is neither among the newest nor young. The current one stays.
@@ -128,6 +132,26 @@ impl<'de> Deserialize<'de> for PublicUrl {
     }
 }
 
+/// `[tls]`. Renewed files are taken up by themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Where TLS is served, as in `0.0.0.0:8443`.
+    pub listen: SocketAddr,
+    /// A PEM file with the certificate's chain, the server's own first.
+    pub certificate: PathBuf,
+    /// A PEM file with its private key.
+    pub key: PathBuf,
+}
+
+/// `[access]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// Who may read which targets; `build-binhost reader-token` makes its lines. An edited file is taken up by itself.
+    pub readers: PathBuf,
+}
+
 /// `[limits]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -142,6 +166,8 @@ pub struct Limits {
     pub header_seconds: u64,
     /// How long a transfer may make no progress, in either direction, in seconds.
     pub stall_seconds: u64,
+    /// How long running requests may take to end after SIGTERM, in seconds.
+    pub drain_seconds: u64,
 }
 
 impl Default for Limits {
@@ -152,6 +178,7 @@ impl Default for Limits {
             connections: 1024,
             header_seconds: 30,
             stall_seconds: 60,
+            drain_seconds: 60,
         }
     }
 }
@@ -163,6 +190,10 @@ impl Limits {
 
     pub(crate) fn stall_time(&self) -> Duration {
         Duration::from_secs(self.stall_seconds)
+    }
+
+    pub(crate) fn drain_time(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
     }
 }
 

@@ -10,8 +10,8 @@
 //! | `GET …/generations`, `PUT` and `DELETE …/generations/{number}/pin`, `GET …/diff` | the control ticket |
 //! | `GET /staging/{target}/{run}/{path}` | a ticket of an attempt of that run, or control; never 304 |
 //! | `GET /generations/{target}/{number}/{path}` | the control ticket: the gate, before anybody else sees it |
-//! | `GET /binhost/{target}/{path}` | everybody: what workstations install from |
-//! | `GET /binhost/{target}/key.asc`, `GET /binhost/{target}/binrepos.conf` | everybody: what a client is set up with |
+//! | `GET /binhost/{target}/{path}` | everybody, or the readers of that target: what workstations install from |
+//! | `GET /binhost/{target}/key.asc`, `GET /binhost/{target}/binrepos.conf` | likewise: what a client is set up with |
 //! | `GET /healthz`, `GET /readyz` | everybody |
 //!
 //! Every error is a problem+json, those of routing included. HEAD works wherever GET does.
@@ -21,21 +21,29 @@ mod body;
 mod client;
 mod conditions;
 mod control;
+mod direct;
 mod failure;
 mod params;
 mod range;
+mod readers;
+mod respond;
 mod scatter;
 mod tickets;
 mod upload;
 mod views;
+mod wire;
 
+pub(crate) use direct::{HandOver, Patience, serve as serve_directly};
+
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::{Limits, PublicUrl};
 use crate::error::{Error, Result};
+use crate::files::OpenFiles;
 use crate::signing::{self, Keyring};
 use crate::store::Store;
 use crate::upkeep::Upkeep;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -60,10 +68,17 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) upkeep: Arc<Upkeep>,
+    /// Who may read; none is everybody.
+    pub(crate) access: Option<Arc<Access>>,
+    pub(crate) files: Arc<OpenFiles>,
 }
 
+/// How a client came here: the first part of the URL that it would use again.
+#[derive(Clone, Copy)]
+pub(crate) struct Scheme(pub(crate) &'static str);
+
 /// All routes.
-pub(crate) fn router(app: App) -> Router {
+pub(crate) fn router(app: App, scheme: Scheme) -> Router {
     let target = Router::new()
         .route("/runs/{run}/stage", post(control::stage))
         .route("/runs/{run}/inherited", put(control::inherit))
@@ -91,6 +106,7 @@ pub(crate) fn router(app: App) -> Router {
         })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(log))
+        .layer(Extension(scheme))
         .with_state(app)
 }
 

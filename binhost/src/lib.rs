@@ -23,8 +23,11 @@
 //! | `upkeep` | the daemon's own work: collecting and scrubbing |
 //! | [`mirror`] | pushes what clients need to an S3 store, or to another directory |
 //! | [`tools`] | the commands beside the daemon |
-//! | `http`, `server` | routes and tickets; the accept loop and its bounds |
+//! | `http`, `server` | routes and tickets; the accept loop, its bounds, TLS |
+//! | [`access`] | who may read |
+//! | `files`, `watched` | blobs kept open for a moment; files read again when they change |
 
+pub mod access;
 pub mod check;
 pub mod clock;
 pub mod config;
@@ -46,12 +49,14 @@ mod closure;
 mod collect;
 mod durable;
 mod error;
+mod files;
 mod http;
 mod journal;
 mod server;
 mod store;
 mod target;
 mod upkeep;
+mod watched;
 
 #[cfg(test)]
 #[path = "../tests/binhost/package.rs"]

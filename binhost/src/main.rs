@@ -5,11 +5,12 @@ use build_binhost::clock::{Clock, SystemClock};
 use build_binhost::mirror::{self, Mirror};
 use build_binhost::signing::KeyCommand;
 use build_binhost::tools::{self, Gc, Verify};
-use build_binhost::{config::Config, daemon, reindex};
+use build_binhost::{access, config::Config, daemon, reindex};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use swarm_protocol::gentoo::TargetName;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -48,6 +49,13 @@ enum Command {
     Gc(Gc),
     /// Push what clients need to an S3 store or to another directory, beside the daemon if it runs.
     Mirror(Mirror),
+    /// Make a token for a reader: prints it, and the line for the file that `access.readers` names.
+    ReaderToken {
+        /// The reader's name, as in `https://NAME:TOKEN@binhost/…`.
+        name: String,
+        /// The targets to read; without any, all of them.
+        targets: Vec<TargetName>,
+    },
 }
 
 /// What `verify` ends with when it found something.
@@ -62,8 +70,13 @@ fn main() -> Result<ExitCode> {
     } else {
         log.init();
     }
-    if let Some(Command::Reindex(arguments)) = &arguments.command {
-        return reindex::command(arguments);
+    match &arguments.command {
+        Some(Command::Reindex(arguments)) => return reindex::command(arguments),
+        Some(Command::ReaderToken { name, targets }) => {
+            reader_token(name, targets)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     let config = Config::load(&arguments.config)?;
     if arguments.check_config {
@@ -76,8 +89,8 @@ fn main() -> Result<ExitCode> {
 
 async fn run(command: Command, config: Config) -> Result<ExitCode> {
     match command {
-        // The first one needs no configuration, and is done by now.
-        Command::Reindex(_) => {}
+        // These need no configuration, and are done by now.
+        Command::Reindex(_) | Command::ReaderToken { .. } => {}
         Command::Serve => serve(config).await?,
         Command::Key(command) => print!("{}", command.run(&config.directory, SystemClock.now())?),
         Command::Verify(how) => {
@@ -91,9 +104,20 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn reader_token(name: &str, targets: &[TargetName]) -> Result<()> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).context("the operating system gives no random bytes")?;
+    let (token, line) = access::reader(name, targets, random)?;
+    println!("{token}\n{line}");
+    Ok(())
+}
+
 async fn serve(config: Config) -> Result<()> {
     let daemon = daemon::open(config, Arc::new(SystemClock)).await?;
     info!(binhost.listen = %daemon.address(), "the binhost listens");
+    if let Some(address) = daemon.tls_address() {
+        info!(binhost.tls = %address, "the binhost listens for TLS");
+    }
     let stop = CancellationToken::new();
     tokio::spawn(signals(stop.clone())?);
     daemon.run(stop).await;

@@ -1,4 +1,4 @@
-//! The accept loop: bounded connections, `TCP_NODELAY`, bounded patience, a drain at the end.
+//! The accept loop: bounded connections, `TCP_NODELAY`, bounded patience, a bounded drain at the end.
 //!
 //! hyper is driven directly since `axum::serve` bounds neither the header's time nor the number of connections.
 //! Without `TCP_NODELAY`, the kernel holds back the last packet of a small answer until the one before is acknowledged:
@@ -6,85 +6,174 @@
 
 mod linger;
 mod stall;
+mod tls;
 
+pub(crate) use tls::Tls;
+
+use crate::http::{self, App, HandOver, Patience, Scheme};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use linger::Linger;
+use rustix::net::sockopt::set_tcp_nodelay;
 use stall::StallGuard;
+use std::future::poll_fn;
+use std::io::Cursor;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// The largest request header; tickets are a few hundred bytes.
 const HEADER_BYTES: usize = 32 << 10;
 /// How long to wait after a failed accept; it fails for want of file descriptors, and those come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a client may take up.
+/// What clients may take up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     /// Connections at the same time.
     pub(crate) connections: usize,
-    /// For a request's header, and between two requests.
+    /// For a request's header, and between two requests; for a TLS handshake.
     pub(crate) header: Duration,
     /// Without progress while we send.
     pub(crate) stall: Duration,
+    /// For the running requests, when we stop.
+    pub(crate) drain: Duration,
 }
 
-/// Serves until `stop`, then lets the running requests end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(bounds.connections));
-    let graceful = GracefulShutdown::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = accept(&listener, &slots) => accepted,
-        };
-        if let Some((stream, slot)) = accepted {
-            spawn(stream, slot, router.clone(), bounds, &graceful);
-        }
-    }
-    drop(listener);
-    graceful.shutdown().await;
+/// An address, and the TLS that is spoken there.
+pub(crate) struct Port {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
-/// Takes a slot first: while all are taken, clients wait in the kernel's queue.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
-        Err(error) => {
-            tracing::warn!(%error, "cannot accept a connection");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
-    }
-}
-
-fn spawn(
-    stream: TcpStream,
-    slot: OwnedSemaphorePermit,
-    router: Router,
+/// What every connection shares.
+struct Server {
+    app: App,
+    /// Of connections without TLS, and of those with it.
+    plain: Router,
+    secure: Router,
     bounds: Bounds,
-    graceful: &GracefulShutdown,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone before it was served");
-        return;
+    slots: Arc<Semaphore>,
+    connections: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Serves until `stop`, then lets the running requests end, as long as that is allowed to take.
+pub(crate) async fn serve(ports: Vec<Port>, app: App, bounds: Bounds, stop: CancellationToken) {
+    let server = Arc::new(Server {
+        plain: http::router(app.clone(), Scheme("http")),
+        secure: http::router(app.clone(), Scheme("https")),
+        app,
+        bounds,
+        slots: Arc::new(Semaphore::new(bounds.connections)),
+        connections: TaskTracker::new(),
+        stop,
+    });
+    // A task of its own, so that it runs on a worker, and what it spawns begins there: from the thread that called
+    // us, each connection would have to wake one.
+    let accepting = tokio::spawn(Arc::clone(&server).accept_all(ports));
+    // It ends by `stop`, and lets go of the addresses.
+    let _ = accepting.await;
+    server.connections.close();
+    if timeout(bounds.drain, server.connections.wait()).await.is_err() {
+        tracing::warn!(connections = server.connections.len(), "left the requests that did not end in time");
     }
-    let io = TokioIo::new(Linger::new(StallGuard::new(stream, bounds.stall)));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(bounds.header).max_header_size(HEADER_BYTES);
-    let connection = graceful.watch(http.serve_connection(io, TowerToHyperService::new(router)));
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
+}
+
+impl Server {
+    async fn accept_all(self: Arc<Self>, mut ports: Vec<Port>) {
+        for port in &ports {
+            // What is accepted inherits it.
+            if let Err(error) = set_tcp_nodelay(&port.listener, true) {
+                tracing::warn!(%error, "cannot turn Nagle's algorithm off");
+            }
+        }
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = self.accept(&ports) => accepted,
+            };
+            let Some((stream, tls, slot)) = accepted else { continue };
+            let server = Arc::clone(&self);
+            self.connections.spawn(async move {
+                server.connection(stream, tls).await;
+                drop(slot);
+            });
+            // The next one to be looked at first is another address.
+            ports.rotate_left(1);
+        }
+    }
+
+    /// Takes a slot first: while all are taken, clients wait in the kernel's queue. It is one for all addresses: a loop
+    /// for each would sit on a slot for each.
+    async fn accept(&self, ports: &[Port]) -> Option<(TcpStream, Option<Arc<Tls>>, OwnedSemaphorePermit)> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+        let any = poll_fn(|context| {
+            let ready = |port: &Port| match port.listener.poll_accept(context) {
+                Poll::Ready(accepted) => Some((accepted, port.tls.clone())),
+                Poll::Pending => None,
+            };
+            ports.iter().find_map(ready).map_or(Poll::Pending, Poll::Ready)
+        });
+        match any.await {
+            (Ok((stream, _)), tls) => Some((stream, tls, slot)),
+            (Err(error), _) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                None
+            }
+        }
+    }
+
+    async fn connection(&self, stream: TcpStream, tls: Option<Arc<Tls>>) {
+        match tls {
+            None => self.plain(stream).await,
+            Some(tls) => match timeout(self.bounds.header, tls.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => Box::pin(self.hyper(stream, &self.secure)).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            },
+        }
+    }
+
+    async fn plain(&self, stream: TcpStream) {
+        let Bounds { header, stall, .. } = self.bounds;
+        let patience = Patience { header_bytes: HEADER_BYTES, header, stall };
+        // While others wait for a slot, none is held by a client that might ask something later.
+        let keep = || !self.stop.is_cancelled() && self.slots.available_permits() > 0;
+        let rest = http::serve_directly(&self.app, stream, patience, &self.stop, keep).await;
+        if let Some(HandOver(stream, read)) = rest {
+            let (reader, writer) = stream.into_split();
+            let stream = tokio::io::join(Cursor::new(read).chain(reader), writer);
+            Box::pin(self.hyper(stream, &self.plain)).await;
+        }
+    }
+
+    /// Boxed by its callers: most connections never come here, and should not pay for its size.
+    async fn hyper(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: &Router) {
+        let io = TokioIo::new(Linger::new(StallGuard::new(stream, self.bounds.stall)));
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(self.bounds.header).max_header_size(HEADER_BYTES);
+        let service = TowerToHyperService::new(router.clone());
+        let mut connection = pin!(http.serve_connection(io, service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a connection broke");
         }
-        drop(slot);
-    });
+    }
 }

@@ -29,7 +29,7 @@ mod runs;
 pub(crate) mod scan;
 mod staging;
 
-pub(crate) use generation::Generation;
+pub(crate) use generation::{Generation, Published};
 pub(crate) use staging::View;
 
 use crate::artifact::{self, Artifact};
@@ -40,7 +40,6 @@ use crate::journal::Journal;
 use crate::signing::Keyring;
 use crate::{check, closure, index};
 use catalog::{Catalog, Place};
-use generation::Published;
 use promote::Promotion;
 use staging::{Change, Decision, Record, Run, Staging};
 use std::collections::hash_map::Entry;

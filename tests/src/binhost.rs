@@ -10,7 +10,7 @@ use std::process::Command;
 use swarm_protocol::Digest;
 use swarm_protocol::binhost::{Current, Expected, Prepare, Prepared, Promote, Stage, Staged};
 use swarm_protocol::client::{BinhostClient, ClientError};
-use swarm_protocol::gentoo::{Cpv, TargetName};
+use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, BuildId, GenerationNumber, PackageId, RunId};
 use swarm_protocol::ticket::{Scope, Ticket, TicketSigner};
 use tempfile::TempDir;
@@ -24,8 +24,9 @@ pub struct Binhost {
     pub control: BinhostClient,
     /// The target that everything is for. Portage keys its index cache by host and path, so tests have one each.
     pub target: TargetName,
+    /// As a drone.
+    pub drone: BinhostClient,
     process: Option<Process>,
-    drone: BinhostClient,
     directory: TempDir,
     port: Port,
 }
@@ -33,14 +34,35 @@ pub struct Binhost {
 /// What was uploaded, and how it is staged.
 pub struct Uploaded(pub Stage);
 
+/// What a package of slot 0 without USE flags is staged as.
+#[must_use]
+pub fn expected(cpv: &str, build_id: i32) -> Expected {
+    Expected {
+        cpv: cpv.parse().unwrap(),
+        slot: "0".parse().unwrap(),
+        repository: "swarm-box".parse().unwrap(),
+        use_flags: vec![],
+        build_id: BuildId(build_id),
+        chost: "x86_64-pc-linux-gnu".to_owned(),
+        flags: vec![],
+    }
+}
+
 impl Binhost {
     /// A running binhost.
     pub async fn start(address: IpAddr, target: &str) -> Self {
+        Self::configured(address, target, "").await
+    }
+
+    /// One with more lines in its configuration.
+    pub async fn configured(address: IpAddr, target: &str, lines: &str) -> Self {
         let signer = TicketSigner::new(&[7; 32]);
-        let directory = tempfile::Builder::new().prefix("binhost-test.").tempdir().unwrap();
+        // Beside the programs: what benches write is written to a disk, and /tmp may be memory.
+        let here = binary("build-binhost").parent().unwrap().to_owned();
+        let directory = tempfile::Builder::new().prefix("binhost-test.").tempdir_in(here).unwrap();
         let port = Port::reserve(address);
         let config = format!(
-            "listen = \"{}\"\ndirectory = \"{}/store\"\nticket_key = \"{}\"\n",
+            "listen = \"{}\"\ndirectory = \"{}/store\"\nticket_key = \"{}\"\n{lines}",
             port.address,
             directory.path().display(),
             signer.verifier()
@@ -48,11 +70,11 @@ impl Binhost {
         std::fs::write(directory.path().join("binhost.toml"), config).unwrap();
         let target: TargetName = target.parse().unwrap();
         let (package, attempt) = (PackageId(1), AttemptId(1));
-        let scope = Scope::Attempt { target: target.clone(), run: RUN, package, attempt, max_bytes: 1 << 30 };
+        let scope = Scope::Attempt { target: target.clone(), run: RUN, package, attempt, max_bytes: 4 << 30 };
         let base = format!("http://{}", port.address);
         let client = |scope| BinhostClient::new(&base, signer.sign(&Ticket { scope, expires: i64::MAX }));
         let (control, drone) = (client(Scope::Control), client(scope));
-        let mut binhost = Self { control, target, process: None, drone, directory, port };
+        let mut binhost = Self { control, drone, target, process: None, directory, port };
         binhost.start_again().await;
         binhost
     }
@@ -92,21 +114,47 @@ impl Binhost {
         self.directory.path()
     }
 
+    /// `build-binhost` with its configuration; what it prints.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(binary("build-binhost"));
+        let config = self.directory.path().join("binhost.toml");
+        let output = command.arg("--config").arg(config).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
+    /// The most memory that it ever had resident, in MiB.
+    #[must_use]
+    pub fn peak_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// What it logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("binhost.log")).unwrap()
+    }
+
     /// Uploads a package as the drone that built it; every number makes another one.
     pub async fn upload(&self, number: i64, cpv: &str, build_id: i32, metadata: &[(&str, &str)]) -> Uploaded {
-        let cpv: Cpv = cpv.parse().unwrap();
-        let bytes = gpkg::package_of(&cpv, BuildId(build_id), metadata);
+        let expected = expected(cpv, build_id);
+        let bytes = gpkg::package_of(&expected.cpv, expected.build_id, metadata, &[]);
+        self.upload_bytes(number, expected, bytes).await
+    }
+
+    /// The same with the package's bytes, and what they are to be.
+    pub async fn upload_bytes(&self, number: i64, expected: Expected, bytes: Vec<u8>) -> Uploaded {
         let built = Digest::of(&bytes);
         self.drone.upload(built, bytes.len() as u64, bytes).await.unwrap();
-        let expected = Expected {
-            cpv,
-            slot: "0".parse().unwrap(),
-            repository: "swarm-box".parse().unwrap(),
-            use_flags: vec![],
-            build_id: BuildId(build_id),
-            chost: "x86_64-pc-linux-gnu".to_owned(),
-            flags: vec![],
-        };
         Uploaded(Stage { package: PackageId(number), attempt: AttemptId(number), built, expected })
     }
 

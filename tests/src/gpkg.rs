@@ -20,12 +20,12 @@ pub fn package_with(claim: &Claim, other: &[(&str, &str)]) -> Vec<u8> {
     let mut metadata = vec![("SLOT", claim.slot.as_str()), ("repository", claim.repository.as_str())];
     metadata.retain(|(key, _)| other.iter().all(|(replaced, _)| replaced != key));
     metadata.extend(other);
-    package_of(&claim.cpv, claim.build_id, &metadata)
+    package_of(&claim.cpv, claim.build_id, &metadata, &[])
 }
 
-/// The package `cpv` with this BUILD_ID, and with other metadata in place of the usual.
+/// The package `cpv` with this BUILD_ID, with other metadata in place of the usual, and with one file in its image.
 #[must_use]
-pub fn package_of(cpv: &Cpv, build_id: BuildId, other: &[(&str, &str)]) -> Vec<u8> {
+pub fn package_of(cpv: &Cpv, build_id: BuildId, other: &[(&str, &str)], image: &[u8]) -> Vec<u8> {
     let (pf, build_id) = (cpv.pf(), build_id.to_string());
     let mut metadata: Vec<(&str, &str)> = vec![
         ("CATEGORY", cpv.category()),
@@ -42,10 +42,11 @@ pub fn package_of(cpv: &Cpv, build_id: BuildId, other: &[(&str, &str)]) -> Vec<u
     metadata.retain(|(key, _)| other.iter().all(|(replaced, _)| replaced != key));
     metadata.extend(other);
     let root = format!("{pf}-{build_id}");
-    let files: Vec<_> =
+    let texts: Vec<_> =
         metadata.iter().map(|(key, value)| (format!("metadata/{key}"), format!("{value}\n"))).collect();
-    let metadata = compressed(&files);
-    let image = compressed(&[("image/opt/empty".to_owned(), String::new())]);
+    let texts: Vec<_> = texts.iter().map(|(name, text)| (name.clone(), text.as_bytes())).collect();
+    let metadata = compressed(&texts);
+    let image = compressed(&[("image/opt/file".to_owned(), image)]);
     let mut manifest = String::new();
     let version = b"swarm-tests\n".as_slice();
     for (name, bytes) in [("gpkg-1", version), ("metadata.tar.zst", &metadata), ("image.tar.zst", &image)] {
@@ -60,9 +61,8 @@ pub fn package_of(cpv: &Cpv, build_id: BuildId, other: &[(&str, &str)]) -> Vec<u
     ])
 }
 
-fn compressed(files: &[(String, String)]) -> Vec<u8> {
-    let files: Vec<_> = files.iter().map(|(name, text)| (name.clone(), text.as_bytes())).collect();
-    zstd::encode_all(tar(&files).as_slice(), 1).unwrap()
+fn compressed(files: &[(String, &[u8])]) -> Vec<u8> {
+    zstd::encode_all(tar(files).as_slice(), 1).unwrap()
 }
 
 /// A ustar of these files.

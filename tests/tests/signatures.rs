@@ -6,115 +6,43 @@ use md5::Md5;
 use sha1::{Digest as _, Sha1};
 use std::fs;
 use std::io::Read;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use swarm_protocol::Digest;
-use swarm_protocol::binhost::{Expected, Prepare, Promote, Stage};
-use swarm_protocol::client::BinhostClient;
-use swarm_protocol::gentoo::TargetName;
-use swarm_protocol::id::{AttemptId, BuildId, GenerationNumber, PackageId, RunId};
-use swarm_protocol::ticket::{Scope, Ticket, TicketSigner};
+use swarm_protocol::binhost::Expected;
+use swarm_tests::binhost::{Binhost, expected};
 use swarm_tests::gpkg::{hex, tar};
 use swarm_tests::machines::{HOST, Machine, network};
 use swarm_tests::port::Port;
-use swarm_tests::process::{Process, binary};
+use swarm_tests::process::Process;
 use swarm_tests::wait;
-use tempfile::TempDir;
 
 const PATH: &str = "swarm-test/trivial/trivial-1-1.gpkg.tar";
 const INSTALLED: &str = "opt/swarm/share/swarm-test/trivial";
 const EMERGE: [&str; 6] =
     ["emerge", "--usepkgonly", "--getbinpkg", "--oneshot", "--nodeps", "=swarm-test/trivial-1"];
 
-/// A binhost alone, with tickets for it.
-struct Binhost {
-    directory: TempDir,
-    port: Port,
-    _process: Process,
-    target: TargetName,
+/// Clients know an index by host and path: each binhost has a target of its own.
+async fn start(target: &str) -> Binhost {
+    Binhost::start(HOST.into(), target).await
 }
 
-impl Binhost {
-    /// Clients know an index by host and path: each binhost has a target of its own.
-    async fn start(target: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("swarm-test.").tempdir().unwrap();
-        let port = Port::reserve(HOST.into());
-        let config = format!(
-            "listen = \"{}\"\ndirectory = \"{}\"\nticket_key = \"{}\"\n",
-            port.address,
-            directory.path().join("store").display(),
-            tickets().verifier()
-        );
-        fs::write(directory.path().join("binhost.toml"), config).unwrap();
-        let mut command = Command::new(binary("build-binhost"));
-        command.arg("serve").arg("--config").arg(directory.path().join("binhost.toml"));
-        let process = Process::start(&mut command, &directory.path().join("binhost.log"));
-        let binhost = Self { directory, port, _process: process, target: target.parse().unwrap() };
-        answers(&format!("{}/readyz", binhost.base())).await;
-        binhost
-    }
-
-    fn base(&self) -> String {
-        format!("http://{}", self.port.address)
-    }
-
-    fn url(&self) -> String {
-        format!("{}/binhost/{}", self.base(), self.target)
-    }
-
-    fn client(&self, scope: Scope) -> BinhostClient {
-        BinhostClient::new(&self.base(), tickets().sign(&Ticket { scope, expires: i64::MAX }))
-    }
-
-    /// Uploads and stages a package, as a drone and the orchestrator do; its published digest.
-    async fn stage(&self, number: i64, cpv: &str, build_id: i32, bytes: Vec<u8>) -> Digest {
-        let (package, attempt, run) = (PackageId(number), AttemptId(number), RunId(1));
-        let built = Digest::of(&bytes);
-        let scope = Scope::Attempt { target: self.target.clone(), run, package, attempt, max_bytes: 1 << 30 };
-        self.client(scope).upload(built, bytes.len() as u64, bytes).await.unwrap();
-        let expected = Expected {
-            cpv: cpv.parse().unwrap(),
-            slot: if cpv.contains("libsub") { "0/1" } else { "0" }.parse().unwrap(),
-            repository: "swarm-box".parse().unwrap(),
-            use_flags: vec![],
-            build_id: BuildId(build_id),
-            chost: "x86_64-pc-linux-gnu".to_owned(),
-            flags: vec![],
-        };
-        let stage = Stage { package, attempt, built, expected };
-        self.client(Scope::Control).stage(&self.target, run, &stage).await.unwrap().published
-    }
-
-    async fn publish(&self, number: i64, artifacts: &[Digest]) {
-        let (control, number) = (self.client(Scope::Control), GenerationNumber(number));
-        let prepare = Prepare { artifacts: artifacts.to_vec(), ..Prepare::default() };
-        control.prepare(&self.target, number, &prepare).await.unwrap();
-        let expect = control.current(&self.target).await.unwrap().number;
-        control.promote(&self.target, &Promote { number, expect }).await.unwrap();
-    }
-
-    /// `build-binhost key …`; what it prints.
-    fn key(&self, arguments: &[&str]) -> String {
-        let config = self.directory.path().join("binhost.toml");
-        let mut command = Command::new(binary("build-binhost"));
-        let output = command.arg("--config").arg(config).arg("key").args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn signing_key(&self) -> String {
-        let list = self.key(&["list"]);
-        let line = list.lines().find(|line| line.contains("  signs  ")).unwrap();
-        line.split(' ').next().unwrap().to_owned()
-    }
+/// Uploads and stages a package; its published digest.
+async fn stage(binhost: &Binhost, number: i64, cpv: &str, build_id: i32, bytes: Vec<u8>) -> Digest {
+    let slot = if cpv.contains("libsub") { "0/1" } else { "0" };
+    let expected = Expected { slot: slot.parse().unwrap(), ..expected(cpv, build_id) };
+    binhost.stage(&binhost.upload_bytes(number, expected, bytes).await).await.published
 }
 
-fn tickets() -> TicketSigner {
-    TicketSigner::new(&[7; 32])
+fn key(binhost: &Binhost, arguments: &[&str]) -> String {
+    binhost.command(&[&["key"], arguments].concat())
 }
 
-async fn answers(url: &str) {
-    wait::until(20, url, async || reqwest::get(url).await.ok()?.error_for_status().ok()).await;
+fn signing_key(binhost: &Binhost) -> String {
+    let list = key(binhost, &["list"]);
+    let line = list.lines().find(|line| line.contains("  signs  ")).unwrap();
+    line.split(' ').next().unwrap().to_owned()
 }
 
 /// What Portage builds: `trivial` with the `BUILD_ID`s 1 and 2, and `libsub`.
@@ -132,7 +60,7 @@ fn built() -> [Vec<u8>; 3] {
 /// A workstation that trusts a binhost's keys.
 fn workstation(binhost: &Binhost) -> Machine {
     let machine = Machine::up("workstation", "workstation", &[]);
-    machine.trust(&binhost.base(), &binhost.target);
+    machine.trust(&binhost.url(), &binhost.target);
     machine
 }
 
@@ -180,15 +108,16 @@ struct Mirror {
 
 impl Mirror {
     async fn of(binhost: &Binhost) -> Self {
-        let directory = binhost.directory.path().join("mirror");
+        let directory = binhost.path().join("mirror");
         fs::create_dir(&directory).unwrap();
         let port = Port::reserve(HOST.into());
         let mut command = Command::new("python3");
         command.args(["-m", "http.server", "--bind", &port.address.ip().to_string(), "--directory"]);
         command.arg(&directory).arg(port.address.port().to_string());
-        let process = Process::start(&mut command, &binhost.directory.path().join("mirror.log"));
-        answers(&format!("http://{}/", port.address)).await;
-        let index = reqwest::get(format!("{}/Packages", binhost.url())).await.unwrap().text().await.unwrap();
+        let process = Process::start(&mut command, &binhost.path().join("mirror.log"));
+        let address = port.address;
+        wait::until(20, "the mirror to listen", async || TcpStream::connect(address).ok()).await;
+        let index = reqwest::get(binhost.public("Packages")).await.unwrap().text().await.unwrap();
         Self { directory, port, _process: process, index }
     }
 
@@ -218,14 +147,14 @@ impl Mirror {
 async fn portage_installs_what_we_signed_and_nothing_else() {
     network();
     let [first, second, _] = built();
-    let (binhost, stranger) = (Binhost::start("signed").await, Binhost::start("stranger").await);
-    let published = binhost.stage(1, "swarm-test/trivial-1", 1, first.clone()).await;
-    let other = binhost.stage(2, "swarm-test/trivial-1", 2, second).await;
-    binhost.publish(1, &[published]).await;
-    let strange = stranger.stage(1, "swarm-test/trivial-1", 1, first.clone()).await;
+    let (binhost, stranger) = (start("signed").await, start("stranger").await);
+    let published = stage(&binhost, 1, "swarm-test/trivial-1", 1, first.clone()).await;
+    let other = stage(&binhost, 2, "swarm-test/trivial-1", 2, second).await;
+    binhost.publish_generation(1, &[published]).await;
+    let strange = stage(&stranger, 1, "swarm-test/trivial-1", 1, first.clone()).await;
     let read = |binhost: &Binhost, digest: Digest| {
         let name = digest.to_string();
-        fs::read(binhost.directory.path().join("store/blobs").join(&name[..2]).join(&name)).unwrap()
+        fs::read(binhost.path().join("store/blobs").join(&name[..2]).join(&name)).unwrap()
     };
     let (good, other) = (members(&read(&binhost, published)), members(&read(&binhost, other)));
     let edited = |edit: &dyn Fn(&mut Members)| {
@@ -284,42 +213,42 @@ fn other_image(other: &Members) -> Members {
 async fn keys_come_and_go_under_a_workstation() {
     network();
     let [first, second, libsub] = built();
-    let binhost = Binhost::start("rotated").await;
-    let old = binhost.signing_key();
-    let lib = binhost.stage(1, "swarm-test/libsub-1", 1, libsub).await;
-    let trivial = binhost.stage(2, "swarm-test/trivial-1", 1, first).await;
-    binhost.publish(1, &[lib, trivial]).await;
+    let binhost = start("rotated").await;
+    let old = signing_key(&binhost);
+    let lib = stage(&binhost, 1, "swarm-test/libsub-1", 1, libsub).await;
+    let trivial = stage(&binhost, 2, "swarm-test/trivial-1", 1, first).await;
+    binhost.publish_generation(1, &[lib, trivial]).await;
     let machine = workstation(&binhost);
 
     // A key that has expired at the client, until the binhost extends it and the client fetches it.
     expire(&machine, &binhost, &old).await;
     refuses(&machine, "an expired key", "EXPKEYSIG");
-    binhost.key(&["extend", &old]);
-    machine.trust(&binhost.base(), &binhost.target);
+    key(&binhost, &["extend", &old]);
+    machine.trust(&binhost.url(), &binhost.target);
     installs(&machine, "swarm-test/libsub-1", "opt/swarm/share/swarm-test/libsub");
 
     // A rotation that the client has not followed, and one that it has.
-    let made = binhost.key(&["create"]);
+    let made = key(&binhost, &["create"]);
     let new = made.split(' ').next().unwrap();
-    binhost.key(&["use", new]);
-    let rebuilt = binhost.stage(3, "swarm-test/trivial-1", 2, second).await;
-    binhost.publish(2, &[lib, rebuilt]).await;
+    key(&binhost, &["use", new]);
+    let rebuilt = stage(&binhost, 3, "swarm-test/trivial-1", 2, second).await;
+    binhost.publish_generation(2, &[lib, rebuilt]).await;
     refuses(&machine, "a key that came later", "NO_PUBKEY");
     let script = machine.trust_script();
-    let unexpected = machine.run(&["sh", &script, &binhost.url(), &old]);
+    let unexpected = machine.run(&["sh", &script, &binhost.public(""), &old]);
     assert!(String::from_utf8_lossy(&unexpected.stderr).contains("was not expected"), "{unexpected:?}");
-    let _ = machine.ok(&["sh", &script, &binhost.url(), &old, new]);
+    let _ = machine.ok(&["sh", &script, &binhost.public(""), &old, new]);
     installs(&machine, "swarm-test/trivial-1", INSTALLED);
     // What the old key signed is good to whoever holds both.
     forget_downloads(&machine);
     installs(&machine, "swarm-test/libsub-1", "opt/swarm/share/swarm-test/libsub");
-    binhost.key(&["remove", &old]);
-    assert_eq!(binhost.signing_key(), new);
+    key(&binhost, &["remove", &old]);
+    assert_eq!(signing_key(&binhost), new);
 }
 
 /// The key as it would be at its end: GnuPG itself shortens it, and the workstation gets that.
 async fn expire(machine: &Machine, binhost: &Binhost, key: &str) {
-    let secret = binhost.directory.path().join("store/keys").join(format!("{key}.asc"));
+    let secret = binhost.path().join("store/keys").join(format!("{key}.asc"));
     copy(&secret, &machine.root().join("root/secret.asc"));
     let gpg = "export GNUPGHOME=/root/other; mkdir -m 700 $GNUPGHOME; gpg --batch --quiet --import /root/secret.asc; \
                rm /root/secret.asc";

@@ -1,34 +1,27 @@
-//! Answers with bytes: documents from memory, artifacts from disk, with their validators and ranges.
+//! What is answered to a reader, decided before a byte is sent: status, headers, and which bytes. Pure.
+//!
+//! Two shells send it: [`super::respond`] through axum, and [`super::direct`] on the bare connection.
 
 use super::App;
-use super::conditions::{self, Validators};
+use super::conditions::{self, Validators, Verdict};
 use super::failure::Failure;
 use super::range::{self, Range};
-use super::scatter::Scatter;
 use crate::artifact::Artifact;
 use crate::clock::system_time;
-use crate::error::Doing;
 use crate::index::Document;
-use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::response::Builder;
-use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use bytes::Bytes;
 use std::convert::Infallible;
-use std::io::SeekFrom;
-use std::path::Path;
-use swarm_protocol::Code;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
-
-/// How much of a file is read at a time.
-const CHUNK: usize = 256 << 10;
+use std::fs::File;
+use std::sync::Arc;
+use swarm_protocol::{Code, Digest};
 
 /// What the client asked for, besides the path.
 pub(super) struct Asked {
-    method: Method,
-    headers: HeaderMap,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
 }
 
 impl FromRequestParts<App> for Asked {
@@ -40,7 +33,7 @@ impl FromRequestParts<App> for Asked {
 }
 
 /// Whether an answer may be kept, and compared with what the client has.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caching {
     /// By everybody, if they ask before they use it.
     Public,
@@ -60,114 +53,144 @@ impl Caching {
     }
 }
 
-/// Bytes from memory, whole or in part.
-pub(super) fn document(
-    document: &Document,
-    kind: &'static str,
-    modified: i64,
-    asked: &Asked,
-    caching: Caching,
-) -> Response<Body> {
-    let validators = Validators { etag: document.etag.clone(), modified };
-    if caching != Caching::Never && conditions::not_modified(&asked.headers, &validators) {
-        return finish(builder(StatusCode::NOT_MODIFIED, &validators, caching), Body::empty());
-    }
-    match select(asked, &validators, document.length()) {
-        Ok(part) => {
-            let builder = partial(builder(part.status, &validators, caching), kind, part, document.length());
-            let scatter = || Scatter::of(document.part(part.first, part.length));
-            let body = if asked.method == Method::GET { Body::new(scatter()) } else { Body::empty() };
-            finish(builder, body)
+/// What there is at a path.
+pub(super) struct Resource<'a> {
+    pub(super) validators: Validators,
+    pub(super) kind: &'static str,
+    pub(super) size: u64,
+    pub(super) source: Source<'a>,
+}
+
+/// Where a resource's bytes are.
+pub(super) enum Source<'a> {
+    /// In memory.
+    Memory(&'a Document),
+    /// In memory, and in a file that is open.
+    Open(&'a Document, &'a Arc<File>),
+    /// In the blob with this digest.
+    Blob(Digest),
+}
+
+impl Resource<'_> {
+    /// A published artifact.
+    pub(super) fn of(artifact: &Artifact) -> Self {
+        Self {
+            validators: Validators { etag: format!("\"{}\"", artifact.published), modified: artifact.mtime },
+            kind: "application/octet-stream",
+            size: artifact.size,
+            source: Source::Blob(artifact.published),
         }
-        Err(unsatisfiable) => unsatisfiable,
     }
 }
 
-/// An artifact's file, whole or in part.
-pub(super) async fn artifact(
-    path: &Path,
-    artifact: &Artifact,
-    asked: &Asked,
+/// An answer, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    validators: Validators,
     caching: Caching,
-) -> Result<Response<Body>, Failure> {
-    let validators = Validators { etag: format!("\"{}\"", artifact.published), modified: artifact.mtime };
-    if caching != Caching::Never && conditions::not_modified(&asked.headers, &validators) {
-        return Ok(finish(builder(StatusCode::NOT_MODIFIED, &validators, caching), Body::empty()));
-    }
-    let part = match select(asked, &validators, artifact.size) {
-        Ok(part) => part,
-        Err(unsatisfiable) => return Ok(unsatisfiable),
-    };
-    let builder = builder(part.status, &validators, caching);
-    let builder = partial(builder, "application/octet-stream", part, artifact.size);
-    let get = asked.method == Method::GET;
-    let body = if get { file(path, part.first, part.length).await? } else { Body::empty() };
-    Ok(finish(builder, body))
+    about: Option<About>,
+    pub(super) content: Content,
 }
 
-/// What of something is sent.
-#[derive(Clone, Copy)]
-struct Part {
-    status: StatusCode,
+/// What the headers say of the body, whether it is sent or not.
+#[derive(Debug)]
+struct About {
+    kind: &'static str,
     first: u64,
     length: u64,
+    size: u64,
 }
 
-/// What of `size` bytes is asked for, or the answer to a range that lies behind them.
-#[expect(clippy::result_large_err, reason = "it is the answer, and is not passed on")]
-fn select(asked: &Asked, validators: &Validators, size: u64) -> Result<Part, Response<Body>> {
-    // A range of a HEAD means nothing (RFC 9110, 14.2).
-    let range =
-        if asked.method == Method::GET { conditions::range(&asked.headers, validators) } else { None };
-    match range::select(range, size) {
-        Range::Whole => Ok(Part { status: StatusCode::OK, first: 0, length: size }),
-        Range::Part { first, last } => {
-            Ok(Part { status: StatusCode::PARTIAL_CONTENT, first, length: last - first + 1 })
+/// The bytes to send.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// None: what was asked is a HEAD, or not modified.
+    Nothing,
+    /// These.
+    Memory(Vec<Bytes>),
+    /// These, and where they are in a file that the kernel can send.
+    Open {
+        /// The bytes.
+        pieces: Vec<Bytes>,
+        /// The same, from `first` on.
+        file: Arc<File>,
+        /// Where they begin.
+        first: u64,
+        /// How many.
+        length: u64,
+    },
+    /// A part of a blob, or all of it.
+    Blob {
+        /// Which.
+        digest: Digest,
+        /// The first byte.
+        first: u64,
+        /// How many.
+        length: u64,
+    },
+}
+
+/// Answers with a resource, whole or in part.
+pub(super) fn answer(resource: &Resource<'_>, asked: &Asked, caching: Caching) -> Result<Answer, Failure> {
+    let &Resource { ref validators, kind, size, ref source } = resource;
+    let answer =
+        |status, about, content| Answer { status, validators: validators.clone(), caching, about, content };
+    // What may not be kept is not compared either, nor put together from parts of different answers.
+    let keeps = caching != Caching::Never;
+    if keeps {
+        match conditions::judge(&asked.headers, validators) {
+            Verdict::Go => {}
+            Verdict::NotModified => return Ok(answer(StatusCode::NOT_MODIFIED, None, Content::Nothing)),
+            Verdict::Failed => {
+                return Err(Failure::new(
+                    Code::PreconditionFailed,
+                    "there is another version than the one wanted",
+                ));
+            }
         }
-        Range::Unsatisfiable => Err(unsatisfiable(size)),
+    }
+    let get = asked.method == Method::GET;
+    // A range of a HEAD means nothing (RFC 9110, 14.2).
+    let ranged = get && (keeps || matches!(source, Source::Blob(_)));
+    let range = if ranged { conditions::range(&asked.headers, validators) } else { None };
+    let (status, first, length) = match range::select(range, size) {
+        Range::Whole => (StatusCode::OK, 0, size),
+        Range::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
+        Range::Unsatisfiable => return Err(unsatisfiable(size)),
+    };
+    let content = match source {
+        _ if !get => Content::Nothing,
+        Source::Memory(document) => Content::Memory(document.part(first, length)),
+        Source::Open(document, file) => {
+            Content::Open { pieces: document.part(first, length), file: Arc::clone(file), first, length }
+        }
+        Source::Blob(digest) => Content::Blob { digest: *digest, first, length },
+    };
+    Ok(answer(status, Some(About { kind, first, length, size }), content))
+}
+
+fn unsatisfiable(size: u64) -> Failure {
+    let failure =
+        Failure::new(Code::RangeNotSatisfiable, format!("there are {size} bytes, and none in that range"));
+    match HeaderValue::try_from(format!("bytes */{size}")) {
+        Ok(range) => failure.with(header::CONTENT_RANGE, range),
+        Err(_) => failure,
     }
 }
 
-fn partial(builder: Builder, kind: &'static str, part: Part, size: u64) -> Builder {
-    let Part { status, first, length } = part;
-    let builder = builder
-        .header(header::CONTENT_TYPE, kind)
-        .header(header::ACCEPT_RANGES, "bytes")
-        .header(header::CONTENT_LENGTH, length);
-    if status != StatusCode::PARTIAL_CONTENT {
-        return builder;
+impl Answer {
+    /// Says each header, in one order for all shells. `Date` and `Connection` are the connection's.
+    pub(super) fn headers(&self, mut say: impl FnMut(HeaderName, &str)) {
+        say(header::ETAG, &self.validators.etag);
+        say(header::LAST_MODIFIED, &httpdate::fmt_http_date(system_time(self.validators.modified)));
+        say(header::CACHE_CONTROL, self.caching.header());
+        let Some(&About { kind, first, length, size }) = self.about.as_ref() else { return };
+        say(header::CONTENT_TYPE, kind);
+        say(header::ACCEPT_RANGES, "bytes");
+        say(header::CONTENT_LENGTH, &length.to_string());
+        if self.status == StatusCode::PARTIAL_CONTENT {
+            say(header::CONTENT_RANGE, &format!("bytes {first}-{}/{size}", first + length - 1));
+        }
     }
-    builder.header(header::CONTENT_RANGE, format!("bytes {first}-{}/{size}", first + length - 1))
-}
-
-async fn file(path: &Path, first: u64, length: u64) -> crate::error::Result<Body> {
-    let mut file = File::open(path).await.doing("open", path)?;
-    if first > 0 {
-        file.seek(SeekFrom::Start(first)).await.doing("seek in", path)?;
-    }
-    Ok(Body::from_stream(ReaderStream::with_capacity(file.take(length), CHUNK)))
-}
-
-fn builder(status: StatusCode, validators: &Validators, caching: Caching) -> Builder {
-    let modified = httpdate::fmt_http_date(system_time(validators.modified));
-    Response::builder()
-        .status(status)
-        .header(header::ETAG, &validators.etag)
-        .header(header::LAST_MODIFIED, modified)
-        .header(header::CACHE_CONTROL, caching.header())
-}
-
-fn unsatisfiable(size: u64) -> Response<Body> {
-    use axum::response::IntoResponse;
-    let mut response = Failure::new(Code::InvalidValue, "the range lies behind the end").into_response();
-    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-    if let Ok(value) = format!("bytes */{size}").try_into() {
-        response.headers_mut().insert(header::CONTENT_RANGE, value);
-    }
-    response
-}
-
-fn finish(builder: Builder, body: Body) -> Response<Body> {
-    // Every header above is plain ASCII, so there is always a response.
-    builder.body(body).unwrap_or_default()
 }

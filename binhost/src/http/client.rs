@@ -1,11 +1,13 @@
 //! What a workstation is set up with: the public keys, and the lines for its `/etc/portage/binrepos.conf`.
 
-use super::answer::{self, Asked, Caching};
+use super::answer::{self, Asked, Caching, Resource, Source};
+use super::conditions::Validators;
 use super::failure::Failure;
 use super::params::{self, Params};
-use super::{App, blocking};
+use super::respond::respond;
+use super::{App, Scheme, blocking, readers};
 use crate::index::Document;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
@@ -18,28 +20,43 @@ pub(super) async fn key(
     Params(target): Params<String>,
     asked: Asked,
 ) -> Result<Response, Failure> {
+    let caching = readers::check(&app, &target, &asked.headers)?;
     params::parse::<TargetName>("target", &target)?;
     let unsigned = || Failure::new(Code::NotFound, "this binhost signs nothing");
-    let keyring = app.keyring.ok_or_else(unsigned)?;
+    let keyring = app.keyring.clone().ok_or_else(unsigned)?;
     let (armored, changed) = blocking(move || Ok(keyring.load()?.public()?)).await?;
     let document = Document::from(armored.into_bytes());
-    Ok(answer::document(&document, "application/pgp-keys", changed, &asked, Caching::Public))
+    document_of(&app, &document, "application/pgp-keys", changed, &asked, caching).await
 }
 
 /// `GET /binhost/{target}/binrepos.conf`
 pub(super) async fn binrepos(
     State(app): State<App>,
+    Extension(Scheme(scheme)): Extension<Scheme>,
     Params(target): Params<String>,
-    headers: HeaderMap,
     asked: Asked,
 ) -> Result<Response, Failure> {
+    readers::check(&app, &target, &asked.headers)?;
     let target = params::parse::<TargetName>("target", &target)?;
     let base = match &app.public_url {
         Some(url) => url.as_str().to_owned(),
-        None => format!("http://{}", host(&headers)?),
+        None => format!("{scheme}://{}", host(&asked.headers)?),
     };
     let document = Document::from(lines(&base, &target, app.keyring.is_some()).into_bytes());
-    Ok(answer::document(&document, "text/plain; charset=utf-8", app.clock.now(), &asked, Caching::Never))
+    document_of(&app, &document, "text/plain; charset=utf-8", app.clock.now(), &asked, Caching::Never).await
+}
+
+async fn document_of(
+    app: &App,
+    document: &Document,
+    kind: &'static str,
+    modified: i64,
+    asked: &Asked,
+    caching: Caching,
+) -> Result<Response, Failure> {
+    let validators = Validators { etag: document.etag.clone(), modified };
+    let resource = Resource { validators, kind, size: document.length(), source: Source::Memory(document) };
+    respond(answer::answer(&resource, asked, caching)?, &app.store.blobs).await
 }
 
 /// How the client calls this machine. The name goes into a file that Portage parses: it must be nothing but a name.

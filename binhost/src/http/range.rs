@@ -22,7 +22,8 @@ pub(super) fn select(header: Option<&str>, size: u64) -> Range {
 }
 
 fn part(header: &str, size: u64) -> Option<Range> {
-    let (first, last) = header.strip_prefix("bytes=")?.trim().split_once('-')?;
+    let (unit, range) = header.split_once('=')?;
+    let (first, last) = range.trim().split_once('-').filter(|_| unit.eq_ignore_ascii_case("bytes"))?;
     if first.is_empty() {
         let suffix = number(last)?;
         let first = size.saturating_sub(suffix);
@@ -45,6 +46,7 @@ fn number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn ranges() {
@@ -53,6 +55,7 @@ mod tests {
             ("bytes=0-", part(0, 9)),
             ("bytes=3-", part(3, 9)),
             ("bytes=3-3", part(3, 3)),
+            ("Bytes= 3-4 ", part(3, 4)),
             ("bytes=3-99999999999999999999999", part(3, 9)),
             ("bytes=-4", part(6, 9)),
             ("bytes=-40", part(0, 9)),
@@ -70,5 +73,29 @@ mod tests {
         }
         assert_eq!(select(None, 10), Range::Whole);
         assert_eq!(select(Some("bytes=-1"), 0), Range::Unsatisfiable);
+    }
+
+    proptest! {
+        /// Resumed anywhere, the parts make up the whole.
+        #[test]
+        fn parts_lie_within(size in 0_u64..1000, first in 0_u64..1100, last in 0_u64..1100) {
+            let rest = select(Some(&format!("bytes={first}-")), size);
+            let expected = if first < size { Range::Part { first, last: size - 1 } } else { Range::Unsatisfiable };
+            prop_assert_eq!(rest, expected);
+            if let Range::Part { first: from, last: to } = select(Some(&format!("bytes={first}-{last}")), size) {
+                prop_assert_eq!((from, to), (first, last.min(size - 1)));
+            }
+            if let Range::Part { first: from, last: to } = select(Some(&format!("bytes=-{last}")), size) {
+                prop_assert_eq!((to - from + 1, to), (last.min(size), size - 1));
+            }
+        }
+
+        /// Whatever is asked, a part has bytes and lies within the file.
+        #[test]
+        fn any_header(header in "(bytes=)?[-0-9, a-z]{0,30}", size: u64) {
+            if let Range::Part { first, last } = select(Some(&header), size) {
+                prop_assert!(first <= last && last < size);
+            }
+        }
     }
 }

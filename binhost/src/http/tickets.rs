@@ -17,7 +17,7 @@ impl FromRequestParts<App> for Bearer {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let refuse = |detail: String| Failure::new(Code::Unauthenticated, detail);
+        let refuse = |detail: String| Failure::no_ticket(detail);
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let (scheme, ticket) = header.and_then(|header| header.split_once(' ')).unwrap_or_default();
         if !scheme.eq_ignore_ascii_case("bearer") {

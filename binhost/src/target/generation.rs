@@ -24,7 +24,7 @@ use crate::index;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use swarm_protocol::binhost::Prepared;
@@ -63,6 +63,14 @@ pub(crate) struct Generation {
 pub(crate) struct Published {
     pub(crate) generation: Arc<Generation>,
     pub(crate) files: index::Files,
+    /// The same bytes as the kernel can send them.
+    pub(crate) open: OpenIndex,
+}
+
+/// The index's files, open as long as somebody may ask for them.
+pub(crate) struct OpenIndex {
+    pub(crate) text: Arc<File>,
+    pub(crate) gzip: Arc<File>,
 }
 
 /// The TIMESTAMP of a new generation, fixed when it is prepared.
@@ -225,11 +233,16 @@ impl Published {
     /// Reads a generation's index from its directory.
     pub(super) fn load(target: &Path, generation: Arc<Generation>) -> Result<Self> {
         let directory = directory(target, generation.number);
-        let read = |name| {
+        let read = |name| -> Result<_> {
             let path = directory.join(name);
-            fs::read(&path).doing("read", &path).map(index::Document::from)
+            let mut file = File::open(&path).doing("open", &path)?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).doing("read", &path)?;
+            Ok((index::Document::from(bytes), Arc::new(file)))
         };
-        Ok(Self { files: index::Files { text: read("Packages")?, gzip: read("Packages.gz")? }, generation })
+        let ((text, open_text), (gzip, open_gzip)) = (read("Packages")?, read("Packages.gz")?);
+        let open = OpenIndex { text: open_text, gzip: open_gzip };
+        Ok(Self { files: index::Files { text, gzip }, open, generation })
     }
 }
 

@@ -99,6 +99,7 @@ pub(crate) struct Binhost {
     directory: Arc<TempDir>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<SocketAddr>,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -122,6 +123,14 @@ impl Binhost {
         Self::fresh(NOW, lines, edit).await
     }
 
+    /// Why it does not start.
+    pub(crate) async fn refused(edit: impl FnOnce(&mut Config)) -> anyhow::Error {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let mut config = config(&directory, "");
+        edit(&mut config);
+        Self::open(directory, config, NOW).await.err().expect("it starts")
+    }
+
     async fn fresh(now: i64, lines: &str, edit: impl FnOnce(&mut Config)) -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let mut config = config(&directory, lines);
@@ -136,9 +145,9 @@ impl Binhost {
     async fn open(directory: Arc<TempDir>, config: Config, now: i64) -> anyhow::Result<Self> {
         let clock = Arc::new(TestClock(AtomicI64::new(now)));
         let daemon = daemon::open(config, Arc::clone(&clock) as Arc<dyn Clock>).await?;
-        let (address, stop) = (daemon.address(), CancellationToken::new());
+        let (address, tls, stop) = (daemon.address(), daemon.tls_address(), CancellationToken::new());
         let running = tokio::spawn(daemon.run(stop.clone()));
-        Ok(Self { directory, clock, address, stop, running })
+        Ok(Self { directory, clock, address, tls, stop, running })
     }
 
     /// Stops it, lets `edit` change its directory, and opens it again.

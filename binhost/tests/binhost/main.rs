@@ -7,22 +7,26 @@
     reason = "a test may panic: that is how it fails; clippy.toml's allowance stops at helper functions"
 )]
 
+mod access;
 mod closed;
 mod collecting;
 mod crash;
 mod full;
 mod generations;
 mod harness;
+mod headers;
 mod inherit;
 mod keeping;
 mod mirror;
 mod nginx;
 mod package;
+mod patience;
 mod process;
 mod refusals;
 mod s3;
 mod serving;
 mod signing;
 mod stage;
+mod tls;
 mod upload;
 mod verify;

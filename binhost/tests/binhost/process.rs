@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use crate::package::Package;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use swarm_protocol::Digest;
@@ -36,6 +36,26 @@ impl Process {
         Self::spawn(command.args(["serve", "--config"]).arg(Self::config(directory)))
     }
 
+    /// Starts it with everything that it logs in a file.
+    pub(crate) fn logging(config: &Path, log: &Path) -> Self {
+        let file = std::fs::File::create(log).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_build-binhost"));
+        command.args(["serve", "--config"]).arg(config).env("RUST_LOG", "trace").stderr(file);
+        let mut process = Self { child: command.spawn().unwrap(), base: String::new() };
+        for _ in 0..500 {
+            let text = std::fs::read_to_string(log).unwrap();
+            if let Some((_, line)) = text.split_once("binhost.listen=")
+                && let Some((address, _)) = line.split_once('\n')
+            {
+                process.base = format!("http://{address}");
+                return process;
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+        }
+        process.kill();
+        panic!("the binhost does not say where it listens");
+    }
+
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
@@ -59,7 +79,7 @@ impl Process {
         values(&index, "PATH")
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -225,6 +245,85 @@ async fn sigterm_lets_a_request_end_and_a_second_one_does_not() {
         assert_eq!(line, "HTTP/1.1 201 Created\r\n");
         assert_eq!(process.child.wait().unwrap().code(), Some(0));
     }
+}
+
+/// A generation with one file that no socket's buffers hold: its path and its digest.
+async fn large(process: &Process) -> (String, Digest) {
+    let bytes = Package::new("dev-libs/large-1", 1).image(vec![7; 16 << 20]).compression("").bytes();
+    let built = Digest::of(&bytes);
+    process.drone().upload(built, bytes.len() as u64, bytes).await.unwrap();
+    let stage = Stage {
+        package: PackageId(1),
+        attempt: AttemptId(1),
+        built,
+        expected: expected("dev-libs/large-1", 1),
+    };
+    let staged = process.orchestrator().stage(&target(), RUN, &stage).await.unwrap();
+    let (number, prepare) = (
+        GenerationNumber(1),
+        Prepare { artifacts: vec![staged.published], provided: provided(), ..Prepare::default() },
+    );
+    process.orchestrator().prepare(&target(), number, &prepare).await.unwrap();
+    process.orchestrator().promote(&target(), &Promote { number, expect: None }).await.unwrap();
+    (format!("/binhost/amd64/{}", staged.path), staged.published)
+}
+
+/// What a client has begun to read when SIGTERM comes, it may read to the end; one that takes for ever is left.
+#[tokio::test]
+async fn sigterm_lets_a_download_end_within_the_time() {
+    for (drain_seconds, patient) in [(60, true), (1, false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Process::config(directory.path());
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, format!("{text}[limits]\ndrain_seconds = {drain_seconds}\n")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_build-binhost"));
+        let mut process = Process::spawn(command.args(["serve", "--config"]).arg(&config));
+        let (path, _) = large(&process).await;
+        let address = process.base.trim_start_matches("http://").to_owned();
+        let mut idle = std::net::TcpStream::connect(&address).unwrap();
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: b\r\n\r\n").unwrap();
+        let mut start = vec![0; 1 << 20];
+        stream.read_exact(&mut start).unwrap();
+        process.signal("TERM");
+        eventually("a closed port", || std::net::TcpStream::connect(&address).is_err()).await;
+        assert_eq!(idle.read(&mut [0]).unwrap(), 0, "an idle connection is ended at once");
+        if patient {
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+            assert!(rest.len() > 15 << 20, "{}", rest.len());
+        }
+        eventually("the end", || process.child.try_wait().unwrap().is_some()).await;
+        assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// wget's own way: what was cut off goes on where it ended, over another connection to another process.
+#[tokio::test]
+async fn a_download_cut_by_kill_is_resumed_by_wget() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path());
+    let (path, digest) = large(&process).await;
+    let file = directory.path().join("download");
+    let wget = |base: &str, more: &[&str]| {
+        let mut wget = Command::new("wget");
+        wget.args(["--no-config", "-q", "-c", "--tries=1", "-O"])
+            .arg(&file)
+            .args(more)
+            .arg(format!("{base}{path}"));
+        wget.spawn().unwrap()
+    };
+    let mut first = wget(&process.base, &["--limit-rate=4m"]);
+    let length = || std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+    eventually("the download's beginning", || length() > 1 << 20).await;
+    process.kill();
+    assert!(!first.wait().unwrap().success());
+    let part = length();
+    assert!(part < 16 << 20, "{part}");
+    let process = Process::start(directory.path());
+    assert!(wget(&process.base, &[]).wait().unwrap().success());
+    assert_eq!(Digest::of(&std::fs::read(&file).unwrap()), digest);
+    process.kill();
 }
 
 #[test]

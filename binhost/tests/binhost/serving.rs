@@ -2,16 +2,22 @@
 
 use crate::harness::*;
 use reqwest::Method;
+use swarm_protocol::Code;
 
-const INDEX: &str = "/binhost/amd64/Packages";
-const FILE: &str = "/binhost/amd64/sys-libs/zlib/zlib-1.3.1-2.gpkg.tar";
+pub(crate) const INDEX: &str = "/binhost/amd64/Packages";
+pub(crate) const FILE: &str = "/binhost/amd64/sys-libs/zlib/zlib-1.3.1-2.gpkg.tar";
 
 async fn promoted() -> Binhost {
     let binhost = Binhost::start().await;
+    promote(&binhost).await;
+    binhost
+}
+
+/// Makes a generation with zlib the current one.
+pub(crate) async fn promote(binhost: &Binhost) {
     let zlib = binhost.publish(1, "sys-libs/zlib-1.3.1", 2).await;
     binhost.prepare(1, &[zlib]).await.unwrap();
     binhost.promote(1, None).await.unwrap();
-    binhost
 }
 
 fn date(seconds: i64) -> String {
@@ -77,8 +83,28 @@ async fn a_download_is_resumed() {
     assert_eq!(part.headers()["content-range"], format!("bytes 1-2/{}", bytes.len()).as_str());
     let beyond = format!("bytes={}-", bytes.len());
     let response = binhost.request(Method::GET, FILE).header("Range", beyond).send().await.unwrap();
-    assert_eq!(response.status(), 416);
     assert_eq!(response.headers()["content-range"], format!("bytes */{}", bytes.len()).as_str());
+    assert_eq!(problem(response).await.code, Code::RangeNotSatisfiable);
+}
+
+#[tokio::test]
+async fn an_index_is_resumed_and_a_replaced_one_is_not() {
+    let binhost = promoted().await;
+    let whole = binhost.get(INDEX).await;
+    let date = whole.headers()["last-modified"].clone();
+    let text = whole.text().await.unwrap();
+    let rest = || binhost.request(Method::GET, INDEX).header("Range", "bytes=10-").header("If-Range", &date);
+    let response = rest().send().await.unwrap();
+    assert_eq!(response.status(), 206);
+    assert_eq!(response.text().await.unwrap(), text[10..]);
+    binhost.prepare(2, &[]).await.unwrap();
+    binhost.promote(2, Some(1)).await.unwrap();
+    let response = rest().send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(response.text().await.unwrap().starts_with("PACKAGES: 0\n"));
+    let wanted =
+        binhost.request(Method::GET, INDEX).header("If-Unmodified-Since", &date).send().await.unwrap();
+    assert_eq!(problem(wanted).await.code, Code::PreconditionFailed);
 }
 
 #[tokio::test]

@@ -77,6 +77,10 @@ codes! {
     SigningKey = "signing_key" 503 "No signing key",
     /// It was there, and is kept no longer.
     Gone = "gone" 410 "Gone",
+    /// The range asked for lies behind the end.
+    RangeNotSatisfiable = "range_not_satisfiable" 416 "Range not satisfiable",
+    /// What the client has, or wants, is another version than the one there is.
+    PreconditionFailed = "precondition_failed" 412 "Precondition failed",
     /// There is no room to write.
     DiskFull = "disk_full" 507 "Disk full",
     /// A part that is needed does not answer; try again.

@@ -169,6 +169,6 @@ fn inject_file(pkgdir: &Path, number: i64) -> String {
     let path = format!("{}/{}-1.gpkg.tar", cpv.cp(), cpv.pf());
     let file = pkgdir.join(&path);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(file, gpkg::package_of(&cpv, BuildId(1), &metadata)).unwrap();
+    std::fs::write(file, gpkg::package_of(&cpv, BuildId(1), &metadata, &[])).unwrap();
     format!("{cpv} /pkgdir/{path}\n")
 }

@@ -5,67 +5,20 @@ use crate::common::report;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 use swarm_protocol::Digest;
-use swarm_protocol::client::BinhostClient;
-use swarm_protocol::id::{AttemptId, PackageId, RunId};
-use swarm_protocol::ticket::{Scope, Ticket, TicketSigner};
-use swarm_tests::port::Port;
-use swarm_tests::process::{Process, binary};
-use swarm_tests::wait;
+use swarm_tests::binhost::Binhost;
 
 /// What travels at a time.
 const CHUNK: usize = 1 << 20;
 const ROUNDS: u8 = 3;
 
-/// A binhost with nothing in it.
-struct Binhost {
-    process: Process,
-    client: BinhostClient,
-    _port: Port,
-}
-
-impl Binhost {
-    async fn start(directory: &Path) -> Self {
-        let (port, signer) = (Port::reserve([127, 0, 0, 1].into()), TicketSigner::new(&[7; 32]));
-        let config = directory.join("binhost.toml");
-        let text = format!(
-            "directory = \"{}/store\"\nlisten = \"{}\"\nticket_key = \"{}\"\n",
-            directory.display(),
-            port.address,
-            signer.verifier()
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut command = Command::new(binary("build-binhost"));
-        let process = Process::start(command.arg("--config").arg(config), &directory.join("binhost.log"));
-        let address = port.address;
-        wait::until(10, "the binhost to listen", async || std::net::TcpStream::connect(address).ok()).await;
-        let scope = Scope::Attempt {
-            target: "bench".parse().unwrap(),
-            run: RunId(1),
-            package: PackageId(1),
-            attempt: AttemptId(1),
-            max_bytes: 2 << 30,
-        };
-        let ticket = signer.sign(&Ticket { scope, expires: i64::MAX });
-        let client = BinhostClient::new(&format!("http://{address}"), ticket);
-        Self { process, client, _port: port }
-    }
-
-    /// The most memory that it ever had resident, in MiB.
-    fn peak_mib(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
-    }
-
-    async fn upload(&self, bytes: &'static [u8], digest: Digest) {
-        let pieces = bytes.chunks(CHUNK).map(Ok::<_, std::io::Error>);
-        let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
-        self.client.upload(digest, bytes.len() as u64, body).await.unwrap();
-    }
+async fn upload(binhost: &Binhost, bytes: &'static [u8], digest: Digest) {
+    let pieces = bytes.chunks(CHUNK).map(Ok::<_, std::io::Error>);
+    let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+    binhost.drone.upload(digest, bytes.len() as u64, body).await.unwrap();
 }
 
 /// Bytes that differ from round to round; they live as long as the process, so that sending them copies nothing.
@@ -94,15 +47,15 @@ fn alone(directory: &Path, bytes: &[u8]) -> (f64, f64, Digest) {
     (hashing, writing, digest)
 }
 
-async fn measure(directory: &Path, name: &str, size: usize, count: u8) -> Value {
-    let binhost = Binhost::start(directory).await;
+async fn measure(name: &str, size: usize, count: u8) -> Value {
+    let binhost = Binhost::start(Ipv4Addr::LOCALHOST.into(), "bench-upload").await;
     let before = binhost.peak_mib();
     let (mut hashing, mut writing, mut uploading) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS * count {
         let bytes = content(size, round);
-        let (hash, write, digest) = alone(directory, bytes);
+        let (hash, write, digest) = alone(binhost.path(), bytes);
         let began = Instant::now();
-        binhost.upload(bytes, digest).await;
+        upload(&binhost, bytes, digest).await;
         uploading.push(mib(size) / began.elapsed().as_secs_f64());
         hashing.push(hash);
         writing.push(write);
@@ -119,9 +72,6 @@ async fn measure(directory: &Path, name: &str, size: usize, count: u8) -> Value 
 /// Runs it.
 pub(crate) async fn run() {
     for (name, size, count) in [("20 KiB", 20 << 10, 60), ("1 MiB", 1 << 20, 20), ("1 GiB", 1 << 30, 1)] {
-        // Beside the programs: /tmp may be memory.
-        let here = binary("build-binhost").parent().unwrap().to_owned();
-        let directory = tempfile::tempdir_in(here).unwrap();
-        report::line(&measure(directory.path(), name, size, count).await);
+        report::line(&measure(name, size, count).await);
     }
 }
