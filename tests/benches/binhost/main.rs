@@ -15,6 +15,7 @@
 mod common;
 mod load;
 mod nginx;
+mod noise;
 mod promote;
 mod reindex;
 mod serving;

@@ -1,9 +1,8 @@
 //! What signing adds to a stage call, whose other part reads and verifies the package: the same packages staged at a
 //! binhost that signs and at one that does not, in turns. The memory is the signing one's, at its highest.
 
-use crate::report;
+use crate::{noise, report};
 use serde_json::json;
-use sha2::{Digest as _, Sha512};
 use std::net::Ipv4Addr;
 use std::time::Instant;
 use swarm_tests::binhost::{Binhost, expected};
@@ -19,17 +18,16 @@ async fn start(signing: bool) -> Binhost {
 /// Uploads and stages a package; how long the stage call took, in milliseconds.
 async fn stage(binhost: &Binhost, build_id: i32, size: usize) -> f64 {
     let expected = expected("bench/package-1", build_id);
-    let bytes = gpkg::package_of(&expected.cpv, expected.build_id, &[], &image(build_id, size));
+    let bytes = gpkg::package_of(
+        &expected.cpv,
+        expected.build_id,
+        &[],
+        &noise::bytes(build_id.unsigned_abs().into(), size),
+    );
     let uploaded = binhost.upload_bytes(build_id.into(), expected, bytes).await;
     let begun = Instant::now();
     binhost.stage(&uploaded).await;
     begun.elapsed().as_secs_f64() * 1000.0
-}
-
-/// Bytes that differ from package to package.
-fn image(seed: i32, size: usize) -> Vec<u8> {
-    let block = Sha512::digest(seed.to_le_bytes());
-    block.iter().copied().cycle().take(size).collect()
 }
 
 /// Prints a line for each size.

@@ -1,5 +1,6 @@
 //! A real binhost with one promoted generation: an index of a few hundred KB, and files from small to large.
 
+use crate::noise;
 use reqwest::Client;
 use std::net::Ipv4Addr;
 use swarm_tests::binhost::{Binhost, expected};
@@ -35,13 +36,13 @@ async fn publish(binhost: &Binhost) -> Vec<(&'static str, String)> {
     for (number, (name, size)) in (1_i64..).zip(sizes.into_iter().chain(fillers)) {
         let expected = expected(&format!("bench/file{number}-1"), 1);
         let license =
-            if size == 0 { hex(noise(number.unsigned_abs(), LICENSE / 2)) } else { "MIT".to_owned() };
+            if size == 0 { hex(noise::bytes(number.unsigned_abs(), LICENSE / 2)) } else { "MIT".to_owned() };
         let metadata = [("LICENSE", license.as_str())];
         let bytes = gpkg::package_of(
             &expected.cpv,
             expected.build_id,
             &metadata,
-            &noise(number.unsigned_abs(), size),
+            &noise::bytes(number.unsigned_abs(), size),
         );
         let staged = binhost.stage(&binhost.upload_bytes(number, expected, bytes).await).await;
         artifacts.push(staged.published);
@@ -51,18 +52,4 @@ async fn publish(binhost: &Binhost) -> Vec<(&'static str, String)> {
     }
     binhost.publish_generation(1, &artifacts).await;
     files
-}
-
-/// Bytes that do not compress, the same in every run (xorshift64).
-fn noise(seed: u64, size: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = (0..size.div_ceil(8)).flat_map(|_| next()).collect();
-    bytes.truncate(size);
-    bytes
 }
