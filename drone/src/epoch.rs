@@ -13,12 +13,12 @@
 pub mod base;
 pub mod compat;
 pub mod repos;
-pub mod tree;
 
 use crate::config::Config;
 use crate::root::Launcher;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
+use swarm_bundle::tree;
 use swarm_protocol::Digest;
 use swarm_protocol::epoch::{Epoch, Repository};
 use tokio::sync::Mutex;

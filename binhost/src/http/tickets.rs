@@ -33,7 +33,9 @@ impl Bearer {
     pub(super) fn control(&self) -> Result<(), Failure> {
         match self.0.scope {
             Scope::Control => Ok(()),
-            Scope::Attempt { .. } | Scope::Run { .. } => Err(forbidden("this ticket is a drone's")),
+            Scope::Attempt { .. } | Scope::Run { .. } | Scope::Bundles { .. } => {
+                Err(forbidden("this ticket is not the orchestrator's"))
+            }
         }
     }
 
@@ -41,7 +43,9 @@ impl Bearer {
     pub(super) fn upload(&self) -> Result<u64, Failure> {
         match self.0.scope {
             Scope::Attempt { max_bytes, .. } => Ok(max_bytes),
-            Scope::Control | Scope::Run { .. } => Err(forbidden("uploads need the ticket of an attempt")),
+            Scope::Control | Scope::Run { .. } | Scope::Bundles { .. } => {
+                Err(forbidden("uploads need the ticket of an attempt"))
+            }
         }
     }
 
@@ -55,6 +59,7 @@ impl Bearer {
                 Ok(())
             }
             Scope::Attempt { .. } | Scope::Run { .. } => Err(forbidden("this ticket is for another run")),
+            Scope::Bundles { .. } => Err(forbidden("this ticket is for bundles only")),
         }
     }
 }

@@ -9,12 +9,12 @@
 //! location = /var/db/repos/gentoo
 //! ```
 
-use super::tree;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use swarm_bundle::tree;
 use swarm_protocol::gentoo::RepoName;
 
 /// A repository of `repos.conf`.

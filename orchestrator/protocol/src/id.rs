@@ -31,6 +31,8 @@ macro_rules! row_id {
 row_id! {
     /// A kind of machine to build for.
     TargetId;
+    /// One version of what a target is.
+    DefinitionId;
     /// The row that holds an epoch's hash for one target.
     EpochId;
     /// One attempt to bring a target to an epoch.

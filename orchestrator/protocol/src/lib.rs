@@ -11,6 +11,7 @@
 //! | [`state`] | the states of every machine, with their one spelling |
 //! | [`ticket`] | what the orchestrator signs and the binhost verifies offline |
 //! | [`problem`] | error codes and the `application/problem+json` body |
+//! | [`definition`] | what a target is: configuration and repositories, and where they come from |
 //! | [`plan`] | a resolved run: packages and typed edges |
 //! | [`resolution`] | resolving a run by Portage on a trusted drone |
 //! | [`drone`] | enrolment, sessions, heartbeats, claims, reports |
@@ -22,6 +23,7 @@
 pub mod admin;
 pub mod binhost;
 pub mod client;
+pub mod definition;
 pub mod digest;
 pub mod drone;
 pub mod epoch;

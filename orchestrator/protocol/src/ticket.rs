@@ -9,6 +9,7 @@
 //! signature  base64url (no padding) of Ed25519 over "swt1.<payload>"
 //! ```
 
+use crate::digest::Digest;
 use crate::gentoo::TargetName;
 use crate::id::{AttemptId, PackageId, RunId};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
@@ -50,6 +51,13 @@ pub enum Scope {
         target: TargetName,
         /// The run.
         run: RunId,
+    },
+    /// Read these bundles; send them too, where bytes are allowed.
+    Bundles {
+        /// The archives.
+        bundles: Vec<Digest>,
+        /// The largest upload in bytes; none is no upload.
+        max_bytes: Option<u64>,
     },
     /// Stage, prepare, promote: the orchestrator's own calls.
     Control,

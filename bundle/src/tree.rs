@@ -58,6 +58,16 @@ pub fn fingerprint(root: &Path) -> io::Result<Digest> {
     Ok(hasher.finalize().into())
 }
 
+/// Everything below the root, relative to it, each directory before what is in it.
+pub fn paths(root: &Path, skipped: &[&str]) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    walk(root, skipped, &mut |_, relative, _| {
+        paths.push(relative.to_owned());
+        Ok(())
+    })?;
+    Ok(paths)
+}
+
 fn line(hasher: &mut blake3::Hasher, kind: u8, metadata: &Metadata, relative: &Path) {
     hasher.update(&[kind, b' ']);
     hasher.update(format!("{:o} ", metadata.mode() & 0o7777).as_bytes());
