@@ -38,12 +38,12 @@ pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Daemon> {
     }
     let listener = bind(config.listen).await?;
     let address = listener.local_addr()?;
-    let mut ports = vec![Port { listener, tls: None }];
+    let mut ports = vec![Port::new(listener, None)?];
     let mut tls_address = None;
     if let Some(tls) = &config.tls {
         let listener = bind(tls.listen).await?;
         tls_address = Some(listener.local_addr()?);
-        ports.push(Port { listener, tls: Some(Arc::new(Tls::open(&tls.certificate, &tls.key)?)) });
+        ports.push(Port::new(listener, Some(Arc::new(Tls::open(&tls.certificate, &tls.key)?)))?);
     }
     let access = config.access.map(|access| Access::open(&access.readers)).transpose()?.map(Arc::new);
     let bounds = server::Bounds {

@@ -15,7 +15,7 @@ const TIME: Duration = Duration::from_secs(5);
 /// How many; each takes a file descriptor.
 const COUNT: usize = 256;
 /// What is small, in bytes.
-const SMALL: u64 = 64 << 10;
+pub(crate) const SMALL: u64 = 64 << 10;
 
 /// A blob that is about to be sent.
 #[derive(Clone)]

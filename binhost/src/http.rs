@@ -33,7 +33,7 @@ mod upload;
 mod views;
 mod wire;
 
-pub(crate) use direct::{HandOver, Patience, serve as serve_directly};
+pub(crate) use direct::{Begun, HandOver, Patience, at_once, serve as serve_directly};
 
 use crate::access::Access;
 use crate::clock::Clock;

@@ -10,21 +10,24 @@ mod tls;
 
 pub(crate) use tls::Tls;
 
-use crate::http::{self, App, HandOver, Patience, Scheme};
+use crate::http::{self, App, Begun, HandOver, Patience, Scheme};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use linger::Linger;
 use rustix::net::sockopt::set_tcp_nodelay;
+use rustix::net::{SocketFlags, accept_with};
 use stall::StallGuard;
 use std::future::poll_fn;
-use std::io::Cursor;
+use std::io::{self, Cursor};
+use std::net;
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -51,8 +54,36 @@ pub(crate) struct Bounds {
 
 /// An address, and the TLS that is spoken there.
 pub(crate) struct Port {
-    pub(crate) listener: TcpListener,
-    pub(crate) tls: Option<Arc<Tls>>,
+    /// A listening socket in tokio's type for connected ones: its own type for listeners makes each accepted socket known
+    /// to epoll, which costs as much as a small answer.
+    listener: TcpStream,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Port {
+    pub(crate) fn new(listener: TcpListener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
+        let listener = listener.into_std()?;
+        // What is accepted inherits it.
+        set_tcp_nodelay(&listener, true)?;
+        let listener = TcpStream::from_std(OwnedFd::from(listener).into())?;
+        Ok(Self { listener, tls })
+    }
+
+    /// A connection that waits; its socket does not block, and is not yet known to epoll.
+    fn poll(&self, context: &mut Context<'_>) -> Option<(io::Result<net::TcpStream>, Option<Arc<Tls>>)> {
+        loop {
+            let Poll::Ready(ready) = self.listener.poll_read_ready(context) else { return None };
+            let accept = || {
+                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+                Ok(net::TcpStream::from(accept_with(&self.listener, flags)?))
+            };
+            match ready.and_then(|()| self.listener.try_io(Interest::READABLE, accept)) {
+                // There is none, and the next look registers us.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => return Some((accepted, self.tls.clone())),
+            }
+        }
+    }
 }
 
 /// What every connection shares.
@@ -91,41 +122,45 @@ pub(crate) async fn serve(ports: Vec<Port>, app: App, bounds: Bounds, stop: Canc
 
 impl Server {
     async fn accept_all(self: Arc<Self>, mut ports: Vec<Port>) {
-        for port in &ports {
-            // What is accepted inherits it.
-            if let Err(error) = set_tcp_nodelay(&port.listener, true) {
-                tracing::warn!(%error, "cannot turn Nagle's algorithm off");
-            }
-        }
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
                 accepted = self.accept(&ports) => accepted,
             };
             let Some((stream, tls, slot)) = accepted else { continue };
-            let server = Arc::clone(&self);
-            self.connections.spawn(async move {
-                server.connection(stream, tls).await;
-                drop(slot);
-            });
             // The next one to be looked at first is another address.
             ports.rotate_left(1);
+            let begun = match tls {
+                Some(_) => Begun::default(),
+                None => match http::at_once(&self.app, &stream, self.keeps()) {
+                    Some(begun) => begun,
+                    None => continue,
+                },
+            };
+            let server = Arc::clone(&self);
+            self.connections.spawn(async move {
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => server.connection(stream, begun, tls).await,
+                    Err(error) => tracing::warn!(%error, "cannot wait for a connection"),
+                }
+                drop(slot);
+            });
         }
     }
 
     /// Takes a slot first: while all are taken, clients wait in the kernel's queue. It is one for all addresses: a loop
     /// for each would sit on a slot for each.
-    async fn accept(&self, ports: &[Port]) -> Option<(TcpStream, Option<Arc<Tls>>, OwnedSemaphorePermit)> {
+    async fn accept(
+        &self,
+        ports: &[Port],
+    ) -> Option<(net::TcpStream, Option<Arc<Tls>>, OwnedSemaphorePermit)> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
-        let any = poll_fn(|context| {
-            let ready = |port: &Port| match port.listener.poll_accept(context) {
-                Poll::Ready(accepted) => Some((accepted, port.tls.clone())),
-                Poll::Pending => None,
-            };
-            ports.iter().find_map(ready).map_or(Poll::Pending, Poll::Ready)
-        });
-        match any.await {
-            (Ok((stream, _)), tls) => Some((stream, tls, slot)),
+        match poll_fn(|context| {
+            ports.iter().find_map(|port| port.poll(context)).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+        {
+            (Ok(stream), tls) => Some((stream, tls, slot)),
             (Err(error), _) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -134,9 +169,14 @@ impl Server {
         }
     }
 
-    async fn connection(&self, stream: TcpStream, tls: Option<Arc<Tls>>) {
+    /// While others wait for a slot, none is held by a client that might ask something later.
+    fn keeps(&self) -> bool {
+        !self.stop.is_cancelled() && self.slots.available_permits() > 0
+    }
+
+    async fn connection(&self, stream: TcpStream, begun: Begun, tls: Option<Arc<Tls>>) {
         match tls {
-            None => self.plain(stream).await,
+            None => self.plain(stream, begun).await,
             Some(tls) => match timeout(self.bounds.header, tls.acceptor().accept(stream)).await {
                 Ok(Ok(stream)) => Box::pin(self.hyper(stream, &self.secure)).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -145,12 +185,11 @@ impl Server {
         }
     }
 
-    async fn plain(&self, stream: TcpStream) {
+    async fn plain(&self, stream: TcpStream, begun: Begun) {
         let Bounds { header, stall, .. } = self.bounds;
         let patience = Patience { header_bytes: HEADER_BYTES, header, stall };
-        // While others wait for a slot, none is held by a client that might ask something later.
-        let keep = || !self.stop.is_cancelled() && self.slots.available_permits() > 0;
-        let rest = http::serve_directly(&self.app, stream, patience, &self.stop, keep).await;
+        let rest =
+            http::serve_directly(&self.app, stream, begun, patience, &self.stop, || self.keeps()).await;
         if let Some(HandOver(stream, read)) = rest {
             let (reader, writer) = stream.into_split();
             let stream = tokio::io::join(Cursor::new(read).chain(reader), writer);
