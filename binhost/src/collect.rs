@@ -1,6 +1,6 @@
 //! The collector: removes bytes that nothing refers to.
 //!
-//! Roots are what every run's staging view and every generation on disk have; that an artifact is in a catalog is no
+//! Roots are what every run's staging view and every generation on disk have, and what is marked as a bundle; that an artifact is in a catalog is no
 //! root. Everything else goes when it has been left alone for a day, which is the time that a drone's upload may wait
 //! to be staged. How this never races anybody is said in [`crate::blobs`].
 

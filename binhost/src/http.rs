@@ -8,6 +8,8 @@
 //! | `PUT /api/v1/targets/{target}/generations/{number}`, `POST …/missing` | the control ticket |
 //! | `POST /api/v1/targets/{target}/promote`, `GET …/current` | the control ticket |
 //! | `GET …/generations`, `PUT` and `DELETE …/generations/{number}/pin`, `GET …/diff` | the control ticket |
+//! | `PUT`, `GET /api/v1/bundles/{blake3}` | a ticket for that bundle, or control |
+//! | `POST /api/v1/bundles/missing`, `POST …/retain` | the control ticket |
 //! | `GET /staging/{target}/{run}/{path}` | a ticket of an attempt of that run, or control; never 304 |
 //! | `GET /generations/{target}/{number}/{path}` | the control ticket: the gate, before anybody else sees it |
 //! | `GET /binhost/{target}/{path}` | everybody, or the readers of that target: what workstations install from |
@@ -18,6 +20,7 @@
 
 mod answer;
 mod body;
+mod bundles;
 mod client;
 mod conditions;
 mod control;
@@ -94,6 +97,9 @@ pub(crate) fn router(app: App, scheme: Scheme) -> Router {
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/api/v1/uploads/{digest}", put(upload::upload))
+        .route("/api/v1/bundles/{digest}", put(bundles::upload).get(bundles::read))
+        .route("/api/v1/bundles/missing", post(bundles::missing))
+        .route("/api/v1/bundles/retain", post(bundles::retain))
         .nest("/api/v1/targets/{target}", target)
         .route("/staging/{target}/{run}/{*path}", get(views::staging))
         .route("/generations/{target}/{number}/{*path}", get(views::generation))

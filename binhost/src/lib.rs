@@ -16,6 +16,7 @@
 //! | `signing` | OpenPGP signatures of packages, and the keys that make them |
 //! | `journal`, `durable` | append-only logs and writes that survive a power cut |
 //! | `blobs` | bytes by BLAKE3 digest: the upload's temporary file and its rename |
+//! | `bundles` | marks of those blobs that are configurations and trees, not packages |
 //! | `target` | one target: catalog of paths, staging of runs, generations, which is current |
 //! | `store` | the directory: its lock, the sweep at start, its targets |
 //! | [`verify`] | reads a whole store and says what is wrong in it, beside the daemon |
@@ -45,6 +46,7 @@ pub mod xpak;
 
 mod artifact;
 mod blobs;
+mod bundles;
 mod closure;
 mod collect;
 mod durable;

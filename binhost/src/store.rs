@@ -1,9 +1,10 @@
-//! The binhost's directory: one process at a time, blobs, targets.
+//! The binhost's directory: one process at a time, blobs, bundles, targets.
 
 #[cfg(test)]
 mod chaos;
 
 use crate::blobs::Blobs;
+use crate::bundles::Bundles;
 use crate::collect::{self, Collected};
 use crate::config::Retention;
 use crate::durable;
@@ -41,6 +42,7 @@ pub(crate) struct Removed {
 /// An open store.
 pub(crate) struct Store {
     pub(crate) blobs: Blobs,
+    pub(crate) bundles: Bundles,
     root: PathBuf,
     /// Of the targets.
     directory: PathBuf,
@@ -54,7 +56,7 @@ impl Store {
         std::fs::create_dir_all(root).doing("create", root)?;
         let lock = lock(&root.join("lock"))?;
         let directory = durable::create_dir(root, Path::new("targets"))?;
-        let blobs = Blobs::open(root)?;
+        let (blobs, bundles) = (Blobs::open(root)?, Bundles::open(root)?);
         let mut targets = HashMap::new();
         for entry in directory.read_dir().doing("list", &directory)? {
             let path = entry.doing("list", &directory)?.path();
@@ -63,7 +65,7 @@ impl Store {
             let target = TargetName::from_str(name).map_err(strange)?;
             targets.insert(target, Arc::new(Target::open(&directory, name)?));
         }
-        Ok(Self { blobs, root: root.to_owned(), directory, targets: RwLock::new(targets), _lock: lock })
+        Ok(Self { blobs, bundles, root: root.to_owned(), directory, targets: RwLock::new(targets), _lock: lock })
     }
 
     /// The directory that holds everything.
@@ -94,10 +96,11 @@ impl Store {
         self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// What must stay, of all targets.
+    /// What must stay, of all targets, and the bundles.
     fn roots(&self) -> HashSet<Digest> {
         let mut roots = HashSet::new();
         self.all().iter().for_each(|target| target.add_roots(&mut roots));
+        self.bundles.add_roots(&mut roots);
         roots
     }
 

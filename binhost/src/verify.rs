@@ -2,9 +2,10 @@
 //!
 //! Every blob is read and hashed. Then each target is scanned: its journals must parse, each generation must have an
 //! index that lists what its sidecar names, and files that are hard links of their blobs, and everything that a view or
-//! a generation refers to must be there. A finding names its path, and what needs it.
+//! a generation refers to, and every bundle, must be there. A finding names its path, and what needs it.
 
 use crate::blobs::{self, Entry};
+use crate::bundles;
 use crate::error::{Doing, Error, Result};
 use crate::target::scan::{Scan, scan};
 use rustix::fs::{Advice, fadvise};
@@ -87,6 +88,9 @@ pub(crate) fn verify(root: &Path, mut pace: impl FnMut(usize) -> Result<()>) -> 
         findings.retain(|finding| again.contains(finding));
     }
     report.findings.append(&mut findings);
+    let (marked, strange) = bundles::scan(root)?;
+    strange.into_iter().for_each(|path| report.found(Fault::Strange, path, "it marks no bundle"));
+    let references = [references, marked].concat();
     report.refer(&references, &directory)?;
     Ok(report)
 }

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use swarm_protocol::Code;
+use swarm_protocol::{Code, Digest};
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::RunId;
 use swarm_protocol::ticket::{Scope, Ticket};
@@ -46,6 +46,25 @@ impl Bearer {
             Scope::Control | Scope::Run { .. } | Scope::Bundles { .. } => {
                 Err(forbidden("uploads need the ticket of an attempt"))
             }
+        }
+    }
+
+    /// The largest size in which this bundle may be sent.
+    pub(super) fn send_bundle(&self, digest: Digest) -> Result<u64, Failure> {
+        match &self.0.scope {
+            Scope::Control => Ok(u64::MAX),
+            Scope::Bundles { bundles, max_bytes: Some(max_bytes) } if bundles.contains(&digest) => Ok(*max_bytes),
+            Scope::Bundles { max_bytes: None, .. } => Err(forbidden("this ticket is for reading only")),
+            _ => Err(forbidden("this ticket is not for this bundle")),
+        }
+    }
+
+    /// Whether this bundle may be read.
+    pub(super) fn read_bundle(&self, digest: Digest) -> Result<(), Failure> {
+        match &self.0.scope {
+            Scope::Control => Ok(()),
+            Scope::Bundles { bundles, .. } if bundles.contains(&digest) => Ok(()),
+            _ => Err(forbidden("this ticket is not for this bundle")),
         }
     }
 

@@ -38,7 +38,8 @@ pub(super) async fn upload(
     Ok(StatusCode::CREATED)
 }
 
-async fn receive(app: &App, digest: Digest, mut pieces: Pieces) -> Result<u64, Failure> {
+/// Takes bytes to their address.
+pub(super) async fn receive(app: &App, digest: Digest, mut pieces: Pieces) -> Result<u64, Failure> {
     let store = Arc::clone(&app.store);
     let mut writer = Writer(tokio::task::spawn_blocking(move || store.blobs.upload(digest)));
     let mut bytes = 0;

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod bundles;
 mod closed;
 mod collecting;
 mod crash;

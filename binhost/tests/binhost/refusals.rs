@@ -5,6 +5,7 @@ use build_binhost::config::Limits;
 use reqwest::Method;
 use swarm_protocol::Code;
 
+const BUNDLE: &str = "/api/v1/bundles/0000000000000000000000000000000000000000000000000000000000000000";
 const STAGE: &str = "/api/v1/targets/amd64/runs/7/stage";
 
 fn stage(edit: &str, by: &str) -> String {
@@ -78,6 +79,10 @@ async fn tickets() {
         (Method::POST, "/api/v1/targets/amd64/promote"),
         (Method::GET, "/api/v1/targets/amd64/current"),
         (Method::GET, "/generations/amd64/1/Packages"),
+        (Method::POST, "/api/v1/bundles/missing"),
+        (Method::POST, "/api/v1/bundles/retain"),
+        (Method::GET, BUNDLE),
+        (Method::PUT, BUNDLE),
     ];
     for (method, path) in calls {
         for (header, code) in [

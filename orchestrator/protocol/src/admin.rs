@@ -1,5 +1,6 @@
 //! Targets, runs, packages, drones, events, tokens: what people and scripts see and do.
 
+mod definition;
 mod drone;
 mod event;
 mod generation;
@@ -9,6 +10,7 @@ mod status;
 mod target;
 mod token;
 
+pub use definition::*;
 pub use drone::*;
 pub use event::*;
 pub use generation::*;

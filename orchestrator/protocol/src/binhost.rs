@@ -71,6 +71,17 @@ pub struct Missing {
     pub artifacts: Vec<Digest>,
 }
 
+/// `POST /api/v1/bundles/missing`: which of these bundles the binhost does not have; the answer has the same form. Those
+/// that it has are good for another day.
+///
+/// `POST /api/v1/bundles/retain`: these are needed. Others go when nobody has sent or asked for them for a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundles {
+    /// The digests of the archives.
+    pub bundles: Vec<Digest>,
+}
+
 /// `PUT /api/v1/targets/{target}/generations/{number}`: write a complete generation that nobody sees yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

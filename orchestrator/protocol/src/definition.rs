@@ -57,6 +57,91 @@ pub enum Source {
     },
 }
 
+/// Why repositories cannot be part of a definition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRepository {
+    /// A definition without repositories builds nothing.
+    #[error("there is no repository")]
+    None,
+    /// They are not ordered by name, or one is there twice.
+    #[error("the repositories are not ordered by name, each of them once")]
+    Disordered,
+    /// A drone could not bind it there.
+    #[error("the location {1:?} of repository {0} is no plain absolute path")]
+    Location(RepoName, String),
+    /// It would not be fetched, or with a secret that is then everybody's.
+    #[error("the URI of repository {0} is none of https or ssh, or holds a password")]
+    Uri(RepoName),
+    /// A branch's or tag's name moves.
+    #[error("the commit of repository {0} is not all of its 40 or 64 hexadecimal digits")]
+    Commit(RepoName),
+}
+
+impl RepositorySource {
+    /// Refuses what drones could not hold.
+    pub fn check_all(repositories: &[Self]) -> Result<(), InvalidRepository> {
+        if repositories.is_empty() {
+            return Err(InvalidRepository::None);
+        }
+        if !repositories.windows(2).all(|pair| pair[0].name < pair[1].name) {
+            return Err(InvalidRepository::Disordered);
+        }
+        repositories.iter().try_for_each(Self::check)
+    }
+
+    fn check(&self) -> Result<(), InvalidRepository> {
+        let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        let location = &self.location;
+        let parts = location.strip_prefix('/').filter(|rest| rest.split('/').all(plain));
+        if parts.is_none() || location.contains(['\0', '\n']) {
+            return Err(InvalidRepository::Location(self.name.clone(), location.clone()));
+        }
+        if let Source::Git { uri, commit } = &self.source {
+            if !is_fetchable(uri) {
+                return Err(InvalidRepository::Uri(self.name.clone()));
+            }
+            let hexadecimal = commit.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            if !hexadecimal || !matches!(commit.len(), 40 | 64) {
+                return Err(InvalidRepository::Commit(self.name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let source = match (&self.source, &other.source) {
+            (Source::Tree { content, .. }, Source::Tree { content: other, .. }) => content == other,
+            (one, other) => one == other,
+        };
+        (&self.name, &self.location) == (&other.name, &other.location) && source
+    }
+}
+
+/// Whether a drone may fetch from a URI: `https://host/path`, `ssh://user@host/path`, or `user@host:path`
+/// (gitremote(7) and git-clone(1), "GIT URLS"), without a password, and nothing that git takes for an option or runs.
+#[must_use]
+pub fn is_fetchable(uri: &str) -> bool {
+    if uri.bytes().any(|byte| byte.is_ascii_control() || byte == b' ') {
+        return false;
+    }
+    let is_host = |host: &str| host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
+    if let Some(rest) = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("ssh://")) {
+        let authority = rest.split('/').next().unwrap_or_default();
+        return match authority.rsplit_once('@') {
+            // A user alone may be a token: only ssh has a use for one.
+            Some((user, host)) => {
+                uri.starts_with("ssh") && !user.contains(':') && is_host(user) && is_host(host)
+            }
+            None => is_host(authority),
+        };
+    }
+    // As ssh(1) names places. Another scheme, or a helper (`ext::`), has no `@` before its first colon.
+    let name = |text: &str| is_host(text) && !text.contains(['/', '@']);
+    uri.split_once(':').is_some_and(|(place, path)| {
+        !path.is_empty() && place.split_once('@').is_some_and(|(user, host)| name(user) && name(host))
+    })
+}
+
 impl Source {
     /// As in [`Repository::revision`].
     #[must_use]
@@ -105,9 +190,74 @@ impl Definition {
         revisions
     }
 
+    /// Whether these are the same configuration and repositories. How they are packed does not count.
+    #[must_use]
+    pub fn says(&self, configuration: &Bundle, repositories: &[RepositorySource]) -> bool {
+        self.configuration.content == configuration.content
+            && self.repositories.len() == repositories.len()
+            && self.repositories.iter().zip(repositories).all(|(one, other)| one.is(other))
+    }
+
     /// Whether an epoch is one of this definition, on whatever base root.
     #[must_use]
     pub fn is_of(&self, epoch: &Epoch) -> bool {
         epoch.configuration == self.configuration.content && epoch.repositories == self.revisions()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_drone_may_fetch_from() {
+        for right in [
+            "https://github.com/gentoo-mirror/guru.git",
+            "https://[2001:db8::1]/guru",
+            "ssh://git@host:2222/repo.git",
+            "git@github.com:gentoo/gentoo.git",
+        ] {
+            assert!(is_fetchable(right), "{right}");
+        }
+        for wrong in [
+            "",
+            "/var/db/repos/gentoo",
+            "file:///srv/gentoo",
+            "git://host/gentoo",
+            "http://host/gentoo",
+            "https://token@host/gentoo",
+            "https://user:secret@host/gentoo",
+            "ssh://user:secret@host/gentoo",
+            "ssh://-oProxyCommand=reboot/x",
+            "-oProxyCommand=reboot@host:x",
+            "ext::sh -c reboot",
+            "host:path",
+            "https://host/a b",
+        ] {
+            assert!(!is_fetchable(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn repositories_that_no_drone_could_hold() {
+        let source = Source::Git { uri: "https://host/a".to_owned(), commit: "0".repeat(40) };
+        let good = RepositorySource {
+            name: "gentoo".parse().unwrap(),
+            location: "/var/db/repos/gentoo".to_owned(),
+            source,
+        };
+        let check = |repository: &RepositorySource| RepositorySource::check_all(std::slice::from_ref(repository));
+        assert_eq!(check(&good), Ok(()));
+        for location in ["", "/", "var/db", "/var/../etc", "/var//db", "/var/./db", "/var/db/"] {
+            let wrong = RepositorySource { location: location.to_owned(), ..good.clone() };
+            assert!(matches!(check(&wrong), Err(InvalidRepository::Location(..))), "{location:?}");
+        }
+        for (uri, commit) in [("/srv/a", "0".repeat(40)), ("https://host/a", "main".to_owned())] {
+            let wrong =
+                RepositorySource { source: Source::Git { uri: uri.to_owned(), commit }, ..good.clone() };
+            assert!(check(&wrong).is_err(), "{uri}");
+        }
+        assert_eq!(RepositorySource::check_all(&[]), Err(InvalidRepository::None));
+        assert_eq!(RepositorySource::check_all(&[good.clone(), good]), Err(InvalidRepository::Disordered));
     }
 }

@@ -1,8 +1,9 @@
 //! What a drone says and hears. Every report is fenced by attempt, token and session, and may be repeated (law 2).
 
+use crate::definition::Definition;
 use crate::digest::Digest;
 use crate::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
-use crate::id::{AttemptId, AttemptToken, BuildId, DroneId, PackageId, RunId, SessionId, SessionNonce};
+use crate::id::{AttemptId, AttemptToken, BuildId, DefinitionId, DroneId, PackageId, RunId, SessionId, SessionNonce};
 use crate::state::{AttemptPhase, FailureClass};
 use crate::ticket::SignedTicket;
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,38 @@ pub struct Regained {
     pub former: AttemptId,
     /// The claim that takes its place, already in the phase *building*.
     pub claim: Claim,
+}
+
+/// `POST /api/v1/drone/definitions`: a long-poll for what the drone shall bring itself to. It is answered as soon as
+/// other definitions are wanted than those that are known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefinitionsRequest {
+    /// The drone's session.
+    pub session: SessionId,
+    /// The definitions that the drone has brought itself to, or has given up.
+    pub known: Vec<DefinitionId>,
+    /// How long to wait, in seconds, 60 at most.
+    pub wait_seconds: u16,
+}
+
+/// The answer to [`DefinitionsRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefinitionsAnswer {
+    /// All that are wanted now: those of open runs, and the newest of each target. What is not among them is needed no
+    /// more.
+    pub definitions: Vec<WantedDefinition>,
+}
+
+/// A definition that drones shall hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedDefinition {
+    /// The target.
+    pub target: TargetName,
+    /// What it is.
+    pub definition: Definition,
+    /// Bearer token for the binhost: its bundles. It is good for an hour; another poll brings a fresh one.
+    pub ticket: SignedTicket,
 }
 
 /// `POST /api/v1/drone/claims`: a long-poll for work.

@@ -10,7 +10,7 @@ mod version;
 pub use atom::{InvalidAtom, WorldAtom};
 pub use cpv::{Cpv, InvalidCpv};
 pub use dependency::{Atom, Blocker, InvalidDependency, SlotOperator};
-pub use names::{InvalidName, RepoName, Slot, TargetName, UseFlag};
+pub use names::{InvalidName, RepoName, Slot, TargetName, UseFlag, WorkstationName};
 pub use soname::{InvalidSoname, Soname};
 
 /// Lets a validated text type be a string in JSON and a `text` column in Postgres.

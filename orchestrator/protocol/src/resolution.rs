@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::drone::Fence;
 use crate::epoch::Epoch;
 use crate::gentoo::{TargetName, WorldAtom};
-use crate::id::{AttemptToken, ResolutionId, RunId, SessionId};
+use crate::id::{AttemptToken, DefinitionId, ResolutionId, RunId, SessionId};
 use crate::plan::Plan;
 use crate::state::FailureClass;
 use crate::ticket::SignedTicket;
@@ -20,10 +20,21 @@ use serde::{Deserialize, Serialize};
 pub struct ResolveRequest {
     /// The drone's session.
     pub session: SessionId,
-    /// The epoch that the drone can resolve under. A run that was started without one takes it over.
-    pub epoch: Epoch,
+    /// The epochs that the drone can resolve under, one of each definition at most. A run that was started without an
+    /// epoch takes over that of its definition.
+    pub epochs: Vec<HeldEpoch>,
     /// How long to wait for work, in seconds, 60 at most.
     pub wait_seconds: u16,
+}
+
+/// An epoch that a drone holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldEpoch {
+    /// The definition that it is of; none is the drone's own base root with its own `/etc/portage`.
+    pub definition: Option<DefinitionId>,
+    /// The epoch.
+    pub epoch: Epoch,
 }
 
 /// The answer to [`ResolveRequest`].
@@ -45,9 +56,9 @@ pub struct Resolution {
     pub run: RunId,
     /// Its target.
     pub target: TargetName,
-    /// The epoch to resolve under: that of the request.
+    /// The epoch to resolve under: one of the request.
     pub epoch: Digest,
-    /// The target's world set: what shall be installable from the generation.
+    /// What shall be installable from the generation: the target's world set and its workstations'.
     pub world: Vec<WorldAtom>,
     /// Bearer token for the run's staging view, whose `Packages` lists every binary that the run may keep: what the
     /// current generation has and what the predecessor received.

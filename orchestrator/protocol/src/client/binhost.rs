@@ -1,7 +1,7 @@
 //! The binhost as drones (upload, staging view) and the orchestrator (stage, prepare, promote) see it.
 
 use super::{ClientError, Http, checked, json};
-use crate::binhost::{Current, Inherit, Missing, Prepare, Prepared, Promote, Ready, Stage, Staged};
+use crate::binhost::{Bundles, Current, Inherit, Missing, Prepare, Prepared, Promote, Ready, Stage, Staged};
 use crate::digest::Digest;
 use crate::gentoo::TargetName;
 use crate::id::{GenerationNumber, RunId};
@@ -29,6 +29,34 @@ impl BinhostClient {
     pub async fn upload(&self, built: Digest, size: u64, body: impl Into<Body>) -> Result<(), ClientError> {
         let request = self.0.request(Method::PUT, &format!("/api/v1/uploads/{built}"));
         checked(request.header(CONTENT_LENGTH, size).body(body)).await.map(drop)
+    }
+
+    /// Sends a bundle of `size` bytes. Repeating it is harmless.
+    pub async fn upload_bundle(
+        &self,
+        bundle: Digest,
+        size: u64,
+        body: impl Into<Body>,
+    ) -> Result<(), ClientError> {
+        let request = self.0.request(Method::PUT, &format!("/api/v1/bundles/{bundle}"));
+        checked(request.header(CONTENT_LENGTH, size).body(body)).await.map(drop)
+    }
+
+    /// A bundle's bytes.
+    pub async fn bundle(&self, bundle: Digest) -> Result<Response, ClientError> {
+        checked(self.0.request(Method::GET, &format!("/api/v1/bundles/{bundle}"))).await
+    }
+
+    /// Those of `bundles` that the binhost does not have; the others are good for another day.
+    pub async fn missing_bundles(&self, bundles: Vec<Digest>) -> Result<Vec<Digest>, ClientError> {
+        let answer: Bundles = self.0.post("/api/v1/bundles/missing", &Bundles { bundles }).await?;
+        Ok(answer.bundles)
+    }
+
+    /// Says which bundles are needed.
+    pub async fn retain_bundles(&self, bundles: Vec<Digest>) -> Result<(), ClientError> {
+        let request = self.0.request(Method::POST, "/api/v1/bundles/retain");
+        checked(request.json(&Bundles { bundles })).await.map(drop)
     }
 
     /// A file of a run's staging view: `Packages`, or an artifact by its path.

@@ -2,14 +2,14 @@
 
 use super::{ClientError, Http, checked, json, segment};
 use crate::admin::{
-    Attempt, Distrusted, Drone, DroneOrder, Events, Generation, LogPage, NewJoinToken, NewRun, NewTarget,
-    NewToken, Package, PackageDetail, Republish, Run, Status, Target, Token, World,
+    Attempt, BundleAccess, BundleUpload, DefinitionEntry, Distrusted, Drone, DroneOrder, Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewRun, NewTarget,
+    NewToken, OfferBundles, Package, PackageDetail, PushedDefinition, Republish, Run, Status, Target, Token, Workstation, World,
 };
 use crate::drone::{
-    ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Enrol, Enrolled, Fail, HandBack, Heartbeat,
+    ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, DefinitionsAnswer, DefinitionsRequest, Enrol, Enrolled, Fail, HandBack, Heartbeat,
     HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
 };
-use crate::gentoo::TargetName;
+use crate::gentoo::{TargetName, WorkstationName};
 use crate::id::{AttemptId, GenerationNumber, PackageId, ResolutionId, RunId};
 use crate::kept::{Between, Diff, Kept};
 use crate::resolution::{ResolveAnswer, ResolveRequest, Resolved, Unresolved};
@@ -45,6 +45,11 @@ impl DroneClient {
     /// Says what is held, hears what is revoked.
     pub async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatAnswer, ClientError> {
         self.0.post("/api/v1/drone/heartbeat", heartbeat).await
+    }
+
+    /// Waits for definitions that it does not know.
+    pub async fn definitions(&self, request: &DefinitionsRequest) -> Result<DefinitionsAnswer, ClientError> {
+        self.0.post("/api/v1/drone/definitions", request).await
     }
 
     /// Waits for work.
@@ -126,6 +131,49 @@ impl AdminClient {
     /// All targets.
     pub async fn targets(&self) -> Result<Vec<Target>, ClientError> {
         self.0.get("/api/v1/targets").await
+    }
+
+    /// Which of these bundles are still to be sent, and where to.
+    pub async fn offer_bundles(&self, bundles: Vec<NewBundle>) -> Result<BundleUpload, ClientError> {
+        self.0.post("/api/v1/bundles", &OfferBundles { bundles }).await
+    }
+
+    /// Defines a target, and registers the workstation that it was pushed from.
+    pub async fn push_definition(
+        &self,
+        target: &TargetName,
+        push: &NewDefinition,
+    ) -> Result<PushedDefinition, ClientError> {
+        self.0.post(&format!("/api/v1/targets/{target}/definitions"), push).await
+    }
+
+    /// A target's definitions, newest first.
+    pub async fn definitions(&self, target: &TargetName) -> Result<Vec<DefinitionEntry>, ClientError> {
+        self.0.get(&format!("/api/v1/targets/{target}/definitions")).await
+    }
+
+    /// How the bundles of a definition are read.
+    pub async fn read_definition(
+        &self,
+        target: &TargetName,
+        number: i32,
+    ) -> Result<BundleAccess, ClientError> {
+        self.0.post(&format!("/api/v1/targets/{target}/definitions/{number}/ticket"), &()).await
+    }
+
+    /// A target's workstations, by name.
+    pub async fn workstations(&self, target: &TargetName) -> Result<Vec<Workstation>, ClientError> {
+        self.0.get(&format!("/api/v1/targets/{target}/workstations")).await
+    }
+
+    /// Forgets a workstation: what it wants is no longer built.
+    pub async fn forget_workstation(
+        &self,
+        target: &TargetName,
+        name: &WorkstationName,
+    ) -> Result<(), ClientError> {
+        let path = format!("/api/v1/targets/{target}/workstations/{name}");
+        checked(self.0.request(Method::DELETE, &path)).await.map(drop)
     }
 
     /// Begins a run.

@@ -75,6 +75,10 @@ name_type! {
     TargetName: "target name", "1 to 64 of [a-z0-9_-], beginning with a letter or digit", |s| {
         s.len() <= 64 && is_name(s, "-", "-_") && !s.chars().any(|c| c.is_ascii_uppercase())
     };
+    /// A workstation's name: its host name in lower case, part of URLs.
+    WorkstationName: "workstation name", "1 to 63 of [a-z0-9.-], as a host's, beginning with a letter or digit", |s| {
+        s.len() <= 63 && is_name(s, ".-", ".-_") && !s.chars().any(|c| c.is_ascii_uppercase() || c == '_')
+    };
 }
 
 impl Slot {
@@ -123,6 +127,14 @@ mod tests {
         assert!("amd64-v3".parse::<TargetName>().is_ok());
         for wrong in ["", "..", ".", "a/b", "A", "-a", "a b", "a%2f", "a\u{e9}", &"a".repeat(65)] {
             assert!(wrong.parse::<TargetName>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn workstation_names_are_host_names() {
+        assert!("ws-1.example.org".parse::<WorkstationName>().is_ok());
+        for wrong in ["", ".", "..", "a_b", "WS", "-a", "a/b", &"a".repeat(64)] {
+            assert!(wrong.parse::<WorkstationName>().is_err(), "{wrong:?}");
         }
     }
 
