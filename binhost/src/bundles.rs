@@ -59,7 +59,8 @@ impl Bundles {
         let mut marks = HashMap::new();
         for (digest, path) in entries(&directory)? {
             let strange = || Error::Damaged(format!("{} marks no bundle", path.display()));
-            let asked = fs::metadata(&path).and_then(|metadata| metadata.modified()).doing("look at", &path)?;
+            let asked =
+                fs::metadata(&path).and_then(|metadata| metadata.modified()).doing("look at", &path)?;
             marks.insert(digest.ok_or_else(strange)?, clock::unix_seconds(asked));
         }
         Ok(Self { directory, marks: Mutex::new(marks) })
@@ -126,7 +127,8 @@ impl Bundles {
 
     fn young(&self, marks: &mut HashMap<Digest, i64>, digest: Digest, now: i64) -> Result<()> {
         let path = self.path(digest);
-        let file = File::options().create(true).truncate(false).write(true).open(&path).doing("open", &path)?;
+        let file =
+            File::options().create(true).truncate(false).write(true).open(&path).doing("open", &path)?;
         file.set_modified(clock::system_time(now)).and_then(|()| file.sync_all()).doing("mark", &path)?;
         if marks.insert(digest, now).is_none() {
             durable::sync_dir(&self.directory)?;

@@ -65,7 +65,14 @@ impl Store {
             let target = TargetName::from_str(name).map_err(strange)?;
             targets.insert(target, Arc::new(Target::open(&directory, name)?));
         }
-        Ok(Self { blobs, bundles, root: root.to_owned(), directory, targets: RwLock::new(targets), _lock: lock })
+        Ok(Self {
+            blobs,
+            bundles,
+            root: root.to_owned(),
+            directory,
+            targets: RwLock::new(targets),
+            _lock: lock,
+        })
     }
 
     /// The directory that holds everything.

@@ -11,9 +11,11 @@
 //! | [`pack`] | a tree to a bundle, and why a tree cannot be one |
 //! | [`unpack`] | a bundle to a tree, whoever made it |
 //! | [`compare`] | what differs between two trees |
+//! | [`repos`] | the ebuild repositories of a root, and their revisions |
 
 pub mod compare;
 pub mod pack;
+pub mod repos;
 pub mod tree;
 pub mod unpack;
 

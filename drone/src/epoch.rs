@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `base_root` | [`base::id`]: the base root's own id file, or its installed packages |
 //! | `configuration` | [`tree::content`] of the base root's `/etc/portage` |
-//! | `repositories` | [`repos`]: each repository's clean git commit, or the content of its tree |
+//! | `repositories` | [`swarm_bundle::repos`]: each repository's clean git commit, or the content of its tree |
 //! | `compat` | [`compat`]: CHOST, flags, profile, C library and compiler runtime |
 //!
 //! Contents are read again only when something about a file changed ([`tree::fingerprint`]): an administrator may sync a
@@ -12,12 +12,12 @@
 
 pub mod base;
 pub mod compat;
-pub mod repos;
 
 use crate::config::Config;
 use crate::root::Launcher;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
+use swarm_bundle::repos::{self, Repo};
 use swarm_bundle::tree;
 use swarm_protocol::Digest;
 use swarm_protocol::epoch::{Epoch, Repository};
@@ -80,10 +80,19 @@ fn configuration(config: &Config) -> anyhow::Result<Digest> {
 /// The keyring says whom a client trusts, not what a build gives, and gpg-agent keeps sockets and seeds in it.
 const SKIPPED: &[&str] = &["gnupg"];
 
+/// The repositories that Portage finds, and where they are on the host. It passes over those that are not there.
+fn present(config: &Config) -> anyhow::Result<Vec<(Repo, PathBuf)>> {
+    let located = |repo: Repo| (config.on_host(Path::new(&repo.location)), repo);
+    let repos = repos::configured(&config.base_root)?.into_iter().map(located);
+    let present: Vec<_> =
+        repos.filter(|(location, _)| location.is_dir()).map(|(location, repo)| (repo, location)).collect();
+    anyhow::ensure!(!present.is_empty(), "no repository of the base root's repos.conf is there");
+    Ok(present)
+}
+
 fn repositories(config: &Config) -> anyhow::Result<Vec<Repository>> {
     let mut repositories = Vec::new();
-    for repo in repos::configured(&config.base_root)? {
-        let location = config.on_host(Path::new(&repo.location));
+    for (repo, location) in present(config)? {
         let revision = repos::revision(&location)
             .with_context(|| format!("repository {} at {}", repo.name, location.display()))?;
         repositories.push(Repository { name: repo.name, revision });
@@ -95,9 +104,7 @@ fn repositories(config: &Config) -> anyhow::Result<Vec<Repository>> {
 /// Changes whenever a file of the configuration, of a repository or of the base's identity was touched.
 fn fingerprint(config: &Config) -> anyhow::Result<Digest> {
     let mut places = vec![portage_dir(config)];
-    for repo in repos::configured(&config.base_root)? {
-        places.push(config.on_host(Path::new(&repo.location)));
-    }
+    places.extend(present(config)?.into_iter().map(|(_, location)| location));
     places.extend(base::places(&config.base_root));
     let mut hasher = blake3::Hasher::new();
     for place in places {

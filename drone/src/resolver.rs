@@ -45,7 +45,7 @@ use crate::link::{CallError, Link, backoff, within};
 use std::time::Duration;
 use swarm_protocol::Code;
 use swarm_protocol::id::SessionId;
-use swarm_protocol::resolution::{Resolution, ResolveRequest};
+use swarm_protocol::resolution::{HeldEpoch, Resolution, ResolveRequest};
 use tokio::time::Instant;
 
 /// How long the orchestrator shall hold a request that it has nothing for.
@@ -131,7 +131,8 @@ impl Unasked {
 async fn ask_once(shop: &Workshop) -> Result<Option<(SessionId, Resolution)>, Unasked> {
     let epoch = shop.epochs.current().await.map_err(Unasked::Epoch)?;
     let session = shop.link.desk().session();
-    let request = ResolveRequest { session, epoch, wait_seconds: WAIT_SECONDS };
+    let epochs = vec![HeldEpoch { definition: None, epoch }];
+    let request = ResolveRequest { session, epochs, wait_seconds: WAIT_SECONDS };
     match within(LIMIT, shop.link.client.resolve(&request)).await {
         Ok(answer) => Ok(answer.resolution.map(|resolution| (session, resolution))),
         Err(error) if error.code() == Some(Code::StaleSession) => {

@@ -43,7 +43,7 @@ async fn stopped(child: Child) -> (Option<i32>, String) {
 }
 
 fn epoch(asked: &Asked) -> Digest {
-    serde_json::from_value::<Epoch>(asked.body["epoch"].clone()).unwrap().digest()
+    serde_json::from_value::<Epoch>(asked.body["epochs"][0]["epoch"].clone()).unwrap().digest()
 }
 
 fn resolution(number: i64, epoch: Digest, world: &[&str]) -> Answer {

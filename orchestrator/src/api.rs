@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod auth;
+pub mod definitions;
 pub mod drone;
 pub mod error;
 pub mod extract;
@@ -13,7 +14,7 @@ pub mod status;
 use crate::app::App;
 use axum::Extension;
 use axum::Router;
-use axum::routing::{get, patch, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use error::ApiError;
 use extract::BodyLimit;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ fn drone_routes() -> Router<Shared> {
         .route("/sessions", post(drone::open_session))
         .route("/sessions/close", post(drone::close_session))
         .route("/heartbeat", post(drone::heartbeat))
+        .route("/definitions", post(drone::definitions))
         .route("/claims", post(drone::claim))
         .route("/resolutions", post(drone::resolve))
         .route("/resolutions/{resolution}/plan", post(drone::resolved))
@@ -63,6 +65,11 @@ fn admin_routes(limit: usize) -> Router<Shared> {
     Router::new()
         .route("/targets", get(admin::targets).post(admin::create_target))
         .route("/targets/{target}/world", put(admin::set_world))
+        .route("/targets/{target}/definitions", get(definitions::history).post(definitions::push))
+        .route("/targets/{target}/definitions/{number}/ticket", post(definitions::ticket))
+        .route("/targets/{target}/workstations", get(definitions::workstations))
+        .route("/targets/{target}/workstations/{workstation}", delete(definitions::forget))
+        .route("/bundles", post(definitions::offer))
         .route("/targets/{target}/runs", post(runs::start))
         .route("/targets/{target}/generations", get(generations::list).post(generations::republish))
         .route("/targets/{target}/generations/{number}/pin", put(generations::pin).delete(generations::unpin))

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use swarm_protocol::Digest;
 use swarm_protocol::client::BinhostClient;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, PackageId, RunId};
@@ -78,6 +79,9 @@ impl Turned {
 const CONTROL_SECONDS: i64 = 120;
 /// How much longer than the build itself an attempt's ticket is good: for uploads that have to wait.
 const UPLOAD_SECONDS: i64 = 7 * 86_400;
+
+/// How long a ticket for bundles is good: until the last transfer begins. Whoever is later asks again.
+const BUNDLES_SECONDS: i64 = 3600;
 
 impl App {
     /// Puts the parts together.
@@ -163,6 +167,18 @@ impl App {
         let expires = now.timestamp() + i64::from(self.times.resolve_seconds);
         let scope = Scope::Run { target: target.clone(), run };
         SignedTicket(self.signer.sign(&Ticket { scope, expires }))
+    }
+
+    /// A ticket for reading bundles, and for sending such of at most `max_bytes`.
+    #[must_use]
+    pub fn bundles_ticket(
+        &self,
+        now: DateTime<Utc>,
+        bundles: Vec<Digest>,
+        max_bytes: Option<u64>,
+    ) -> SignedTicket {
+        let scope = Scope::Bundles { bundles, max_bytes };
+        SignedTicket(self.signer.sign(&Ticket { scope, expires: now.timestamp() + BUNDLES_SECONDS }))
     }
 
     /// Waits, but not beyond the stop signal. `false`: stop.

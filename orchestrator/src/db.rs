@@ -1,6 +1,7 @@
 //! Postgres: one file per table or per act. Every change of a machine's state goes through [`transition`].
 
 pub mod claims;
+pub mod definitions;
 pub mod drones;
 pub mod events;
 pub mod generations;
@@ -25,6 +26,7 @@ pub mod targets;
 pub mod tokens;
 pub mod transition;
 pub mod withdraw;
+pub mod workstations;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};

@@ -7,6 +7,7 @@ pub mod claim;
 pub mod claim_lock;
 pub mod config;
 pub mod db;
+pub mod definitions;
 pub mod distrust;
 pub mod embedded;
 pub mod enter;

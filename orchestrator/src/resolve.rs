@@ -63,12 +63,11 @@ async fn take(app: &App, drone: DroneId, request: &ResolveRequest) -> sqlx::Resu
         return Ok(Some(live));
     }
     let mut tx = app.db.begin().await?;
-    let digest = request.epoch.digest();
-    let Some(run) = resolutions::lock_waiting(&mut tx, digest, PAUSE_SECONDS).await? else {
+    let Some((run, held)) = resolutions::lock_waiting(&mut tx, &request.epochs, PAUSE_SECONDS).await? else {
         return Ok(None);
     };
     let target = runs::unplanned(&mut *tx, run).await?.ok_or(sqlx::Error::RowNotFound)?.target;
-    let epoch = targets::epoch(&mut tx, target, &request.epoch).await?;
+    let epoch = targets::epoch(&mut tx, target, &held.epoch).await?;
     let resolution = resolutions::begin(&mut tx, run, drone, request.session, epoch).await?;
     tx.commit().await?;
     Ok(Some(resolution))

@@ -12,9 +12,11 @@ use swarm_protocol::drone::{
 };
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::TargetName;
-use swarm_protocol::id::{AttemptId, RunId, SessionId, SessionNonce};
+use swarm_protocol::id::{AttemptId, DefinitionId, RunId, SessionId, SessionNonce};
 use swarm_protocol::plan::Plan;
-use swarm_protocol::resolution::{Finding, FindingKind, Resolution, ResolveRequest, Resolved, Unresolved};
+use swarm_protocol::resolution::{
+    Finding, FindingKind, HeldEpoch, Resolution, ResolveRequest, Resolved, Unresolved,
+};
 use swarm_protocol::state::FailureClass;
 use swarm_protocol::ticket::SignedTicket;
 use swarm_protocol::{Digest, PROTOCOL_VERSION};
@@ -30,6 +32,7 @@ pub struct ScriptedDrone {
     pub name: String,
     /// Its bearer token.
     pub token: String,
+    definition: Option<DefinitionId>,
     epoch: Epoch,
     binhost_url: String,
     rhythm: Duration,
@@ -68,6 +71,7 @@ impl ScriptedDrone {
             session: opened.session,
             name: name.to_owned(),
             token,
+            definition: None,
             epoch: epoch.clone(),
             binhost_url: opened.binhost_url,
             rhythm: Duration::from_secs(opened.heartbeat_seconds.into()),
@@ -161,8 +165,20 @@ impl ScriptedDrone {
 
     /// Waits for a run to resolve, for at most `wait_seconds`.
     pub async fn resolve(&self, wait_seconds: u16) -> Option<Resolution> {
-        let request = ResolveRequest { session: self.session, epoch: self.epoch.clone(), wait_seconds };
-        self.client.resolve(&request).await.unwrap().resolution
+        self.client.resolve(&self.resolve_request(wait_seconds)).await.unwrap().resolution
+    }
+
+    /// Asks for a run to resolve under the drone's epoch.
+    #[must_use]
+    pub fn resolve_request(&self, wait_seconds: u16) -> ResolveRequest {
+        let epochs = vec![HeldEpoch { definition: self.definition, epoch: self.epoch.clone() }];
+        ResolveRequest { session: self.session, epochs, wait_seconds }
+    }
+
+    /// From now on it holds a definition's epoch in place of its own.
+    #[must_use]
+    pub fn under(self, definition: DefinitionId, epoch: &Epoch) -> Self {
+        Self { definition: Some(definition), epoch: epoch.clone(), ..self }
     }
 
     /// Answers a resolution with a plan.

@@ -9,7 +9,6 @@ use swarm_protocol::binhost::Provided;
 use swarm_protocol::drone::{Claim, Completion, Fail};
 use swarm_protocol::id::{BuildId, RunId};
 use swarm_protocol::plan::Plan;
-use swarm_protocol::resolution::ResolveRequest;
 use swarm_protocol::state::{FailureClass, PackageState, RunState};
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::swarm::{Swarm, target};
@@ -293,8 +292,7 @@ async fn an_untrusted_drone_resolves_nothing() {
     let (swarm, drone) = with_drone("one").await;
     swarm.unresolved_run().await;
     sqlx::query("UPDATE drones SET trusted = false").execute(&swarm.database.pool).await.unwrap();
-    let request = ResolveRequest { session: drone.session, epoch: plans::epoch(), wait_seconds: 0 };
-    let refused = drone.client.resolve(&request).await.unwrap_err();
+    let refused = drone.client.resolve(&drone.resolve_request(0)).await.unwrap_err();
     assert_eq!(refused.code(), Some(Code::Forbidden));
 }
 
@@ -303,8 +301,7 @@ async fn a_binhost_that_is_away_delays_a_resolve_and_harms_nothing() {
     let (mut swarm, drone) = with_drone("one").await;
     let run = swarm.unresolved_run().await;
     swarm.binhost.take().unwrap().kill();
-    let request = ResolveRequest { session: drone.session, epoch: plans::epoch(), wait_seconds: 5 };
-    let refused = drone.client.resolve(&request).await.unwrap_err();
+    let refused = drone.client.resolve(&drone.resolve_request(5)).await.unwrap_err();
     assert_eq!(refused.code(), Some(Code::Unavailable));
     swarm.start_binhost().await;
     swarm.shift_clock(Duration::from_secs(31)).await;

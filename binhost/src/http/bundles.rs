@@ -103,10 +103,9 @@ pub(super) async fn retain(
     bearer.control()?;
     let Bundles { bundles } = body::json(&app, &headers, body).await?;
     let now = app.clock.now();
-    let gone = blocking(move || {
-        app.store.bundles.retain(&app.store.blobs, &bundles.into_iter().collect(), now)
-    })
-    .await?;
+    let gone =
+        blocking(move || app.store.bundles.retain(&app.store.blobs, &bundles.into_iter().collect(), now))
+            .await?;
     if gone > 0 {
         tracing::info!(bundles = gone, "bundles that nobody needs any more will be collected");
     }

@@ -5,10 +5,10 @@ use super::failure::Failure;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use swarm_protocol::{Code, Digest};
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::RunId;
 use swarm_protocol::ticket::{Scope, Ticket};
+use swarm_protocol::{Code, Digest};
 
 /// A ticket that is good now. As a handler's first argument, it is judged before anything else.
 pub(super) struct Bearer(Ticket);
@@ -53,7 +53,9 @@ impl Bearer {
     pub(super) fn send_bundle(&self, digest: Digest) -> Result<u64, Failure> {
         match &self.0.scope {
             Scope::Control => Ok(u64::MAX),
-            Scope::Bundles { bundles, max_bytes: Some(max_bytes) } if bundles.contains(&digest) => Ok(*max_bytes),
+            Scope::Bundles { bundles, max_bytes: Some(max_bytes) } if bundles.contains(&digest) => {
+                Ok(*max_bytes)
+            }
             Scope::Bundles { max_bytes: None, .. } => Err(forbidden("this ticket is for reading only")),
             _ => Err(forbidden("this ticket is not for this bundle")),
         }

@@ -56,7 +56,7 @@ fn profile(root: &Path) -> anyhow::Result<String> {
         return Ok("local:make.profile".to_owned());
     };
     let target = resolved(Path::new("/etc/portage"), &target);
-    for repo in super::repos::configured(root)? {
+    for repo in swarm_bundle::repos::configured(root)? {
         if let Ok(path) = target.strip_prefix(Path::new(&repo.location).join("profiles")) {
             return Ok(format!("{}:{}", repo.name, path.display()));
         }

@@ -143,6 +143,15 @@ pub fn is_fetchable(uri: &str) -> bool {
 }
 
 impl Source {
+    /// The archive, where there is one.
+    #[must_use]
+    pub fn bundle(&self) -> Option<Digest> {
+        match self {
+            Self::Git { .. } => None,
+            Self::Tree { bundle, .. } => Some(*bundle),
+        }
+    }
+
     /// As in [`Repository::revision`].
     #[must_use]
     pub fn revision(&self) -> String {
@@ -171,10 +180,7 @@ impl Definition {
     /// The bundles that a drone needs for it.
     #[must_use]
     pub fn bundles(&self) -> Vec<Digest> {
-        let trees = self.repositories.iter().filter_map(|repository| match repository.source {
-            Source::Tree { bundle, .. } => Some(bundle),
-            Source::Git { .. } => None,
-        });
+        let trees = self.repositories.iter().filter_map(|repository| repository.source.bundle());
         std::iter::once(self.configuration.bundle).chain(trees).collect()
     }
 
@@ -246,7 +252,8 @@ mod tests {
             location: "/var/db/repos/gentoo".to_owned(),
             source,
         };
-        let check = |repository: &RepositorySource| RepositorySource::check_all(std::slice::from_ref(repository));
+        let check =
+            |repository: &RepositorySource| RepositorySource::check_all(std::slice::from_ref(repository));
         assert_eq!(check(&good), Ok(()));
         for location in ["", "/", "var/db", "/var/../etc", "/var//db", "/var/./db", "/var/db/"] {
             let wrong = RepositorySource { location: location.to_owned(), ..good.clone() };

@@ -3,7 +3,9 @@
 use crate::definition::Definition;
 use crate::digest::Digest;
 use crate::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
-use crate::id::{AttemptId, AttemptToken, BuildId, DefinitionId, DroneId, PackageId, RunId, SessionId, SessionNonce};
+use crate::id::{
+    AttemptId, AttemptToken, BuildId, DefinitionId, DroneId, PackageId, RunId, SessionId, SessionNonce,
+};
 use crate::state::{AttemptPhase, FailureClass};
 use crate::ticket::SignedTicket;
 use serde::{Deserialize, Serialize};

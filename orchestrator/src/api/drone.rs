@@ -8,14 +8,15 @@ use crate::db::sessions::{self, Opened};
 use crate::db::transition::{Note, Subject};
 use crate::db::{drones, logs, tokens};
 use crate::machine::package::Transition;
-use crate::{claim, heartbeat, maintenance, receive, resolve};
+use crate::{claim, definitions, heartbeat, maintenance, receive, resolve};
 use axum::extract::State;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use swarm_protocol::drone::{
-    ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Completion, Enrol, Enrolled, Fail,
-    HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
+    ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Completion, DefinitionsAnswer,
+    DefinitionsRequest, Enrol, Enrolled, Fail, HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession,
+    Session, Start,
 };
 use swarm_protocol::id::{AttemptId, DroneId, ResolutionId};
 use swarm_protocol::resolution::{Finding, ResolveAnswer, ResolveRequest, Resolved, Unresolved};
@@ -156,6 +157,18 @@ pub async fn heartbeat(
     heartbeat::serve(&app, drone, beat).await.map(axum::Json)
 }
 
+/// Waits for definitions that the drone does not know.
+pub async fn definitions(
+    State(app): State<Shared>,
+    Drone(drone): Drone,
+    Json(request): Json<DefinitionsRequest>,
+) -> Result<axum::Json<DefinitionsAnswer>, ApiError> {
+    if request.known.len() > 10_000 {
+        return Err(ApiError::new(Code::InvalidValue, "at most 10000 definitions are known"));
+    }
+    definitions::serve(&app, drone, &request).await.map(axum::Json)
+}
+
 /// Waits for work.
 pub async fn claim(
     State(app): State<Shared>,
@@ -235,6 +248,7 @@ pub async fn resolve(
     Trusted(drone): Trusted,
     Json(request): Json<ResolveRequest>,
 ) -> Result<axum::Json<ResolveAnswer>, ApiError> {
+    definitions::check_held(&app, &request.epochs).await?;
     Ok(axum::Json(resolve::serve(&app, drone, &request).await?))
 }
 

@@ -9,7 +9,7 @@ use crate::db::transition::{ApplyError, Note, Subject};
 use crate::db::{logs, packages, runs, targets};
 use crate::enter::{self, Entry};
 use crate::machine::{package, run::Transition};
-use crate::{maintenance, resolve};
+use crate::{definitions, maintenance, resolve};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{AppendHeaders, IntoResponse};
@@ -71,11 +71,12 @@ async fn begin(
     if let Some(resolving) = open.resolving {
         runs::apply(&mut tx, resolving, Transition::Supersede, Some("a newer run began")).await?;
     }
+    let definition = definitions::of_new_run(&mut tx, target, epoch).await?;
     let epoch = match epoch {
         Some(epoch) => Some(targets::epoch(&mut tx, target, epoch).await?),
         None => None,
     };
-    let run = runs::insert(&mut tx, target, epoch).await?;
+    let run = runs::insert(&mut tx, target, epoch, definition).await?;
     tx.commit().await?;
     Ok((run, epoch))
 }

@@ -3,6 +3,7 @@
 
 use super::events::{self, NewEvent};
 use super::runs::{self, RunError};
+use crate::definitions;
 use crate::machine::run::Transition;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
@@ -85,14 +86,18 @@ pub(super) async fn content(
     generation: GenerationId,
 ) -> sqlx::Result<Prepare> {
     let row = sqlx::query!(
-        r#"SELECT t.provided AS "provided: Json<Provided>", COALESCE(r.system, '{}') AS "system!: Vec<WorldAtom>"
+        r#"SELECT t.provided AS "provided: Json<Provided>",
+                  ARRAY(SELECT provided FROM workstations w WHERE w.target_id = t.id) AS "workstations!: Vec<Json<Provided>>",
+                  COALESCE(r.system, '{}') AS "system!: Vec<WorldAtom>"
            FROM generations g JOIN targets t ON t.id = g.target_id LEFT JOIN runs r ON r.id = g.run_id
            WHERE g.id = $1"#,
         generation.0
     )
     .fetch_one(db)
     .await?;
-    Ok(Prepare { artifacts: artifacts(db, generation).await?, system: row.system, provided: row.provided.0 })
+    let workstations: Vec<_> = row.workstations.into_iter().map(|provided| provided.0).collect();
+    let provided = definitions::provided(row.provided.0, &workstations);
+    Ok(Prepare { artifacts: artifacts(db, generation).await?, system: row.system, provided })
 }
 
 /// The published digests of everything in a generation.

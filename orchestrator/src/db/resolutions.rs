@@ -8,29 +8,40 @@ use swarm_protocol::gentoo::{TargetName, WorldAtom};
 use swarm_protocol::id::{
     AttemptToken, DroneId, EpochId, GenerationNumber, ResolutionId, RunId, SessionId, TargetId,
 };
+use swarm_protocol::resolution::HeldEpoch;
 use swarm_protocol::state::ResolutionOutcome;
 
-/// The run that has waited longest for a drone of this epoch, locked: nobody resolves it, no pause holds it, and what
-/// it would be resolved against is not being switched just now.
-pub async fn lock_waiting(
+/// The run that has waited longest for a drone that holds an epoch of its definition, and that epoch; the run is locked:
+/// nobody resolves it, no pause holds it, and what it would be resolved against is not being switched just now.
+pub async fn lock_waiting<'a>(
     tx: &mut PgConnection,
-    epoch: Digest,
+    held: &'a [HeldEpoch],
     pause_seconds: f64,
-) -> sqlx::Result<Option<RunId>> {
-    sqlx::query_scalar!(
-        r#"SELECT r.id AS "id: RunId" FROM runs r LEFT JOIN epochs e ON e.id = r.epoch_id
-           WHERE r.state = 'resolving' AND (r.epoch_id IS NULL OR e.digest = $1)
+) -> sqlx::Result<Option<(RunId, &'a HeldEpoch)>> {
+    let definitions: Vec<_> =
+        held.iter().map(|held| held.definition.map(|definition| definition.0)).collect();
+    let digests: Vec<_> = held.iter().map(|held| held.epoch.digest().to_string()).collect();
+    let row = sqlx::query!(
+        r#"SELECT r.id AS "id: RunId", h.position AS "position!"
+           FROM runs r LEFT JOIN epochs e ON e.id = r.epoch_id
+                JOIN UNNEST($1::bigint[], $3::text[]) WITH ORDINALITY AS h(definition, digest, position)
+                     ON h.definition IS NOT DISTINCT FROM r.definition_id
+           WHERE r.state = 'resolving' AND (r.epoch_id IS NULL OR e.digest = h.digest)
              AND NOT EXISTS (
                  SELECT FROM resolutions o WHERE o.run_id = r.id AND (o.outcome IS NULL
                     OR (o.outcome = 'failed' AND o.ended_at > swarm_now() - make_interval(secs => $2))))
              AND NOT EXISTS (
                  SELECT FROM runs o WHERE o.target_id = r.target_id AND o.state IN ('validating', 'promoting'))
            ORDER BY r.id LIMIT 1 FOR UPDATE OF r SKIP LOCKED"#,
-        epoch.to_string(),
-        pause_seconds
+        &definitions as &[Option<i64>],
+        pause_seconds,
+        &digests
     )
     .fetch_optional(tx)
-    .await
+    .await?;
+    // Positions count from 1.
+    let of = |position: i64| held.get(usize::try_from(position - 1).ok()?);
+    Ok(row.and_then(|row| Some((row.id, of(row.position)?))))
 }
 
 /// Begins a resolution of a locked run.

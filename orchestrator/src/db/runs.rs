@@ -1,14 +1,14 @@
 //! Runs: begin, plan, move, count.
 
 use super::events::{self, NewEvent};
-use super::succession;
+use super::{succession, targets};
 use crate::machine::run::{self, Transition};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{Counts, Resolver, Run};
 use swarm_protocol::gentoo::{TargetName, WorldAtom};
-use swarm_protocol::id::{EpochId, GenerationNumber, RunId, TargetId};
+use swarm_protocol::id::{DefinitionId, EpochId, GenerationNumber, RunId, TargetId};
 use swarm_protocol::resolution::Finding;
 use swarm_protocol::state::RunState;
 
@@ -23,8 +23,7 @@ pub struct Open {
 
 /// Locks the target's runs that are not over.
 pub async fn lock_open(tx: &mut PgConnection, target: TargetId) -> sqlx::Result<Open> {
-    // The target's row serialises those who begin runs.
-    sqlx::query!("SELECT FROM targets WHERE id = $1 FOR NO KEY UPDATE", target.0).fetch_one(&mut *tx).await?;
+    targets::lock(&mut *tx, target).await?;
     let rows = sqlx::query!(
         r#"SELECT id AS "id: RunId", state AS "state: RunState" FROM runs
            WHERE target_id = $1 AND state IN ('resolving', 'building', 'frozen', 'validating', 'promoting')
@@ -43,15 +42,24 @@ pub async fn lock_open(tx: &mut PgConnection, target: TargetId) -> sqlx::Result<
     Ok(open)
 }
 
-/// Begins a run of the target's world set.
-pub async fn insert(tx: &mut PgConnection, target: TargetId, epoch: Option<EpochId>) -> sqlx::Result<RunId> {
+/// Begins a run of what the target and its workstations want.
+pub async fn insert(
+    tx: &mut PgConnection,
+    target: TargetId,
+    epoch: Option<EpochId>,
+    definition: Option<DefinitionId>,
+) -> sqlx::Result<RunId> {
     let predecessor = succession::predecessor(&mut *tx, target).await?;
     let run = sqlx::query_scalar!(
-        r#"INSERT INTO runs (target_id, epoch_id, predecessor_id, world)
-           SELECT id, $2, $3, world FROM targets WHERE id = $1 RETURNING id AS "id: RunId""#,
+        r#"INSERT INTO runs (target_id, epoch_id, predecessor_id, definition_id, world)
+           SELECT id, $2, $3, $4, ARRAY(
+               SELECT unnest(world) COLLATE "C" AS atom UNION
+               SELECT unnest(w.world) FROM workstations w WHERE w.target_id = t.id ORDER BY atom)
+           FROM targets t WHERE id = $1 RETURNING id AS "id: RunId""#,
         target.0,
         epoch.map(|epoch| epoch.0),
-        predecessor.map(|run| run.0)
+        predecessor.map(|run| run.0),
+        definition.map(|definition| definition.0)
     )
     .fetch_one(&mut *tx)
     .await?;

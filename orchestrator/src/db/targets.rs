@@ -46,9 +46,15 @@ pub async fn set_world(
 }
 
 /// Ordered and without duplicates, as the set that it is.
-fn lines(world: &[WorldAtom]) -> Vec<String> {
+pub(super) fn lines(world: &[WorldAtom]) -> Vec<String> {
     let world: std::collections::BTreeSet<_> = world.iter().collect();
     world.into_iter().map(ToString::to_string).collect()
+}
+
+/// Serialises those who begin runs of a target, or define it.
+pub async fn lock(tx: &mut PgConnection, target: TargetId) -> sqlx::Result<()> {
+    sqlx::query!("SELECT FROM targets WHERE id = $1 FOR NO KEY UPDATE", target.0).fetch_one(tx).await?;
+    Ok(())
 }
 
 /// The id of a target.

@@ -1,9 +1,9 @@
-//! What the binhost keeps: it is told which staging views are not needed any more, and asked which generations it has
-//! removed. That a view is not needed is seen in Postgres at each turn, so nothing is forgotten by a crash, and a drop
+//! What the binhost keeps: it is told which staging views are not needed any more and which bundles are, and asked which
+//! generations it has removed. That a view is not needed is seen in Postgres at each turn, so nothing is forgotten by a crash, and a drop
 //! may be repeated.
 
 use crate::app::App;
-use crate::db::retention;
+use crate::db::{definitions, retention};
 use std::time::Duration;
 use swarm_protocol::client::ClientError;
 use tokio::time::Instant;
@@ -26,6 +26,7 @@ pub(super) async fn follow(app: &App, asked: &mut Asked) -> sqlx::Result<()> {
         asked.0 = Some(Instant::now());
         watch(app).await?;
         generations(app).await?;
+        bundles(app).await?;
     }
     Ok(())
 }
@@ -66,6 +67,14 @@ async fn generations(app: &App) -> sqlx::Result<()> {
         for generation in retention::removed(&app.db, target, &name, &kept).await? {
             info!(target.name = %name, %generation, "the binhost no longer keeps a generation");
         }
+    }
+    Ok(())
+}
+
+async fn bundles(app: &App) -> sqlx::Result<()> {
+    let needed = definitions::needed_bundles(&app.db).await?;
+    if let Err(error) = app.binhost().await?.retain_bundles(needed).await {
+        later(&error);
     }
     Ok(())
 }

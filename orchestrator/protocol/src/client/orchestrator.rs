@@ -2,12 +2,13 @@
 
 use super::{ClientError, Http, checked, json, segment};
 use crate::admin::{
-    Attempt, BundleAccess, BundleUpload, DefinitionEntry, Distrusted, Drone, DroneOrder, Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewRun, NewTarget,
-    NewToken, OfferBundles, Package, PackageDetail, PushedDefinition, Republish, Run, Status, Target, Token, Workstation, World,
+    Attempt, BundleAccess, BundleUpload, DefinitionEntry, Distrusted, Drone, DroneOrder, Events, Generation,
+    LogPage, NewBundle, NewDefinition, NewJoinToken, NewRun, NewTarget, NewToken, OfferBundles, Package,
+    PackageDetail, PushedDefinition, Republish, Run, Status, Target, Token, Workstation, World,
 };
 use crate::drone::{
-    ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, DefinitionsAnswer, DefinitionsRequest, Enrol, Enrolled, Fail, HandBack, Heartbeat,
-    HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
+    ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, DefinitionsAnswer, DefinitionsRequest,
+    Enrol, Enrolled, Fail, HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
 };
 use crate::gentoo::{TargetName, WorkstationName};
 use crate::id::{AttemptId, GenerationNumber, PackageId, ResolutionId, RunId};
