@@ -99,14 +99,14 @@ pub fn pack(
     let hashed = Hashed { file: archive, hasher: blake3::Hasher::new(), bytes: 0 };
     let zstd = zstd::Encoder::new(hashed, LEVEL).map_err(at(root))?;
     let mut tar = Builder::new(zstd);
-    let mut used = Room { root, limits, entries: 0, bytes: 0, largest: (0, PathBuf::new()) };
+    let mut used = Room::of(root, limits);
     for relative in tree::paths(root, skipped).map_err(at(root))? {
         let path = root.join(&relative);
         let metadata = fs::symlink_metadata(&path).map_err(at(&path))?;
         used.take(&path, &metadata)?;
-        let kind = metadata.file_type();
+        kind(&path, &metadata)?;
         let mut header = header(&metadata);
-        let written = if kind.is_symlink() {
+        let written = if metadata.is_symlink() {
             let target = fs::read_link(&path).map_err(at(&path))?;
             if !leads_out(&relative) {
                 within(root, &relative, &path, &target)?;
@@ -114,23 +114,14 @@ pub fn pack(
             header.set_entry_type(EntryType::Symlink);
             header.set_size(0);
             tar.append_link(&mut header, &relative, &target)
-        } else if kind.is_dir() {
+        } else if metadata.is_dir() {
             header.set_entry_type(EntryType::Directory);
             header.set_size(0);
             tar.append_data(&mut header, &relative, io::empty())
-        } else if kind.is_file() {
+        } else {
             header.set_entry_type(EntryType::Regular);
             let file = File::open(&path).map_err(at(&path))?;
             tar.append_data(&mut header, &relative, file)
-        } else {
-            let what = if kind.is_fifo() {
-                "a fifo"
-            } else if kind.is_socket() {
-                "a socket"
-            } else {
-                "a device node"
-            };
-            return Err(PackError::Kind { path, what });
         };
         written.map_err(at(&path))?;
     }
@@ -138,6 +129,46 @@ pub fn pack(
     let Hashed { hasher, bytes, .. } = zstd.finish().map_err(at(root))?;
     let content = tree::content(root, skipped).map_err(at(root))?;
     Ok(Packed { content, bundle: hasher.finalize().into(), bytes })
+}
+
+/// Refuses what [`pack`] would refuse, and reads no file.
+pub fn check(
+    root: &Path,
+    skipped: &[&str],
+    leads_out: impl Fn(&Path) -> bool,
+    limits: Limits,
+) -> Result<(), PackError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PackError::Io { path, source }
+    };
+    let mut used = Room::of(root, limits);
+    for relative in tree::paths(root, skipped).map_err(at(root))? {
+        let path = root.join(&relative);
+        let metadata = fs::symlink_metadata(&path).map_err(at(&path))?;
+        used.take(&path, &metadata)?;
+        if metadata.is_symlink() && !leads_out(&relative) {
+            let target = fs::read_link(&path).map_err(at(&path))?;
+            within(root, &relative, &path, &target)?;
+        }
+        kind(&path, &metadata)?;
+    }
+    Ok(())
+}
+
+/// Refuses what is neither a file nor a directory nor a symlink.
+fn kind(path: &Path, metadata: &Metadata) -> Result<(), PackError> {
+    let kind = metadata.file_type();
+    let what = if kind.is_symlink() || kind.is_dir() || kind.is_file() {
+        return Ok(());
+    } else if kind.is_fifo() {
+        "a fifo"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device node"
+    };
+    Err(PackError::Kind { path: path.to_owned(), what })
 }
 
 fn header(metadata: &Metadata) -> Header {
@@ -178,7 +209,11 @@ struct Room<'a> {
     largest: (u64, PathBuf),
 }
 
-impl Room<'_> {
+impl<'a> Room<'a> {
+    fn of(root: &'a Path, limits: Limits) -> Self {
+        Self { root, limits, entries: 0, bytes: 0, largest: (0, PathBuf::new()) }
+    }
+
     fn take(&mut self, path: &Path, metadata: &Metadata) -> Result<(), PackError> {
         self.entries += 1;
         if metadata.is_file() {

@@ -133,7 +133,9 @@ fn read(text: &str, sections: &mut Sections) -> Result<(), (usize, &'static str)
         {
             // It goes on with the value before.
             let value = sections.get_mut(section).and_then(|options| options.get_mut(option));
-            value.into_iter().for_each(|value| *value = format!("{value}\n{content}"));
+            if let Some(value) = value {
+                *value = format!("{value}\n{content}");
+            }
             continue;
         }
         indentation = indented;

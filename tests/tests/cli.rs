@@ -35,7 +35,8 @@ async fn a_world_set_is_pushed() {
     std::fs::create_dir_all(&portage).unwrap();
     std::fs::write(portage.join("world"), "# by hand\napp-misc/jq\nsys-apps/tree\n").unwrap();
     std::fs::write(portage.join("world_sets"), "@tools\n").unwrap();
-    let push = format!("target push desktop --root {}", root.display());
+    let file = |name: &str| portage.join(name).display().to_string();
+    let push = format!("target push desktop --world {} --world {}", file("world"), file("world_sets"));
     let said = ok(&swarm, &push).await;
     assert!(
         said.contains("+app-misc/jq\n+sys-apps/tree\n") && said.contains("the new target desktop"),

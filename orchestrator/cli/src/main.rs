@@ -10,7 +10,9 @@
 //! | [`commands`] | one file per noun: its arguments, its calls, its tables |
 //! | [`table`] | plain tables and the words in them |
 //! | [`names`] | packages by name, and "did you mean" |
-//! | [`world`], [`input`] | files that the command line names |
+//! | [`world`], [`provided`], [`input`] | files that the command line names |
+//! | [`workstation`] | what a push sends of a workstation |
+//! | [`transfer`] | bundles to and from the binhost |
 //! | [`patience`] | calls that a restart of the orchestrator must not end |
 //! | [`output`] | standard output, for people or as JSON |
 //! | [`failure`], [`exit`] | what went wrong, and the exit code that says so |
@@ -26,6 +28,10 @@ mod output;
 mod patience;
 mod provided;
 mod table;
+#[cfg(test)]
+mod testing;
+mod transfer;
+mod workstation;
 mod world;
 
 use arguments::Arguments;

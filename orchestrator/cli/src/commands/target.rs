@@ -1,16 +1,26 @@
 //! `swarm target`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`push`] | a workstation becomes the target's definition |
+//! | [`definition`] | history, diff, export |
+//! | [`changes`] | what differs |
+//! | [`workstations`] | who is registered |
+
+mod changes;
+mod definition;
+mod push;
+mod workstations;
 
 use crate::connection::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::names;
 use crate::table::{fields, indented, left, or_dash, right, table};
-use crate::{names, provided, world};
-use clap::{Args, Subcommand};
-use serde::Serialize;
-use std::path::PathBuf;
-use swarm_protocol::admin::{NewTarget, Target, World};
+use clap::Subcommand;
+use swarm_protocol::admin::{NewTarget, Target};
 use swarm_protocol::binhost::Provided;
-use swarm_protocol::gentoo::{TargetName, WorldAtom};
+use swarm_protocol::gentoo::{TargetName, WorkstationName};
 
 /// What can be done with targets.
 #[derive(Subcommand, Debug)]
@@ -27,44 +37,42 @@ pub(crate) enum Command {
         /// Its name, part of the binhost's URLs: 1 to 64 of [a-z0-9_-].
         name: TargetName,
     },
-    /// Make a workstation's world set that of a target; runs that begin later resolve it.
+    /// Make this workstation's configuration and repositories those of a target, and register what it wants.
     ///
-    /// Reads /var/lib/portage/world and `world_sets`. A target that is new is created. What the workstation has from
-    /// elsewhere, and the swarm need not build, is read from `package.provided` and `soname.provided` in
-    /// /etc/portage/profile; with --world alone, what the target knows of that stays.
-    #[command(after_help = PUSH_EXAMPLES)]
-    Push(Push),
-}
-
-const PUSH_EXAMPLES: &str = "Examples:
-  swarm target push desktop
-  swarm target push laptop --root /mnt/laptop
-  ssh laptop cat /var/lib/portage/world /var/lib/portage/world_sets | swarm target push laptop --world -";
-
-/// What is pushed.
-#[derive(Args, Debug)]
-pub(crate) struct Push {
-    /// The target's name, part of the binhost's URLs: 1 to 64 of [a-z0-9_-].
-    name: TargetName,
-    /// The workstation's file system.
-    #[arg(long, value_name = "DIR", default_value = "/", conflicts_with = "world")]
-    root: PathBuf,
-    /// A file of atoms and sets, in place of the workstation's; may be given several times. - is standard input.
-    #[arg(long, value_name = "FILE")]
-    world: Vec<PathBuf>,
-    /// A directory with `package.provided` and `soname.provided`, in place of the workstation's /etc/portage/profile.
-    #[arg(long, value_name = "DIR")]
-    profile: Option<PathBuf>,
-}
-
-/// What a push has changed.
-#[derive(Serialize)]
-struct Pushed {
-    target: TargetName,
-    created: bool,
-    atoms: usize,
-    added: Vec<WorldAtom>,
-    removed: Vec<WorldAtom>,
+    /// Whoever may do this runs code on every drone. Runs that begin later build for it. A target that is new is created.
+    ///
+    /// What is sent: /etc/portage; the repositories that repos.conf names, by their commit where drones can clone them,
+    /// else as a snapshot; /var/lib/portage/world and `world_sets`; `package.provided` and `soname.provided` in
+    /// /etc/portage/profile; the database of installed packages, against which generations are checked.
+    ///
+    /// What is left out of /etc/portage: binrepos.conf, gnupg, backups, private keys, variables that are named like
+    /// secrets or hold a URI with a password. -march=native and -mtune=native are written out as this machine's compiler
+    /// understands them.
+    #[command(after_help = push::EXAMPLES)]
+    Push(push::Push),
+    /// Show how this workstation, or a definition, differs from a target's definition, line by line.
+    #[command(after_help = definition::EXAMPLES)]
+    Diff(definition::Diff),
+    /// List a target's definitions, newest first.
+    History {
+        /// The target.
+        name: TargetName,
+    },
+    /// Write a definition's configuration and repositories, and the target's world set, to a new directory.
+    #[command(allow_missing_positional = true)]
+    Export(definition::Export),
+    /// List a target's workstations.
+    Workstations {
+        /// The target.
+        name: TargetName,
+    },
+    /// Forget a workstation: runs that begin later do not build what only it wants.
+    Forget {
+        /// The target.
+        name: TargetName,
+        /// The workstation.
+        workstation: WorkstationName,
+    },
 }
 
 /// Runs the command.
@@ -75,68 +83,29 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
             let targets = context.ask(client.targets()).await?;
             output.show(&targets, |targets| listed(targets))?;
         }
-        Command::Show { name } => {
-            let targets = context.ask(client.targets()).await?;
-            match targets.iter().find(|target| target.name == *name) {
-                Some(target) => output.show(target, shown)?,
-                None => return Err(names::unknown_target(name, &targets)),
-            }
-        }
+        Command::Show { name } => output.show(&named(context, name).await?, shown)?,
         Command::Create { name } => {
             let new = NewTarget { name: name.clone(), world: vec![], provided: Provided::default() };
             let target = context.ask(client.create_target(&new)).await?;
             output.show(&target, |target| format!("There is a target {}.", target.name))?;
         }
-        Command::Push(what) => output.show(&push(context, what).await?, told)?,
+        Command::Push(what) => push::push(context, what).await?,
+        Command::Diff(what) => definition::diff(context, what).await?,
+        Command::History { name } => definition::history(context, name).await?,
+        Command::Export(what) => definition::export(context, what).await?,
+        Command::Workstations { name } => workstations::list(context, name).await?,
+        Command::Forget { name, workstation } => workstations::forget(context, name, workstation).await?,
     }
     Ok(Exit::Ok)
 }
 
-async fn push(context: &Context, what: &Push) -> Result<Pushed, Failure> {
-    let Context { client, .. } = context;
-    let world = world::read(&what.root, &what.world)?;
-    let targets = context.ask(client.targets()).await?;
-    let former = targets.into_iter().find(|target| target.name == what.name);
-    let provided = match (&what.profile, &former) {
-        (Some(directory), _) => provided::read(directory)?,
-        (None, _) if what.world.is_empty() => provided::read(&what.root.join(provided::DIRECTORY))?,
-        (None, former) => former.as_ref().map(|target| target.provided.clone()).unwrap_or_default(),
-    };
-    if former.is_none() {
-        let new = NewTarget { name: what.name.clone(), world: world.clone(), provided };
-        context.ask(client.create_target(&new)).await?;
-    } else {
-        context.ask(client.set_world(&what.name, &World { world: world.clone(), provided })).await?;
+/// The target of that name.
+async fn named(context: &Context, name: &TargetName) -> Result<Target, Failure> {
+    let mut targets = context.ask(context.client.targets()).await?;
+    match targets.iter().position(|target| target.name == *name) {
+        Some(index) => Ok(targets.swap_remove(index)),
+        None => Err(names::unknown_target(name, &targets)),
     }
-    let created = former.is_none();
-    let former = former.map(|target| target.world).unwrap_or_default();
-    let without = |these: &[WorldAtom], those: &[WorldAtom]| {
-        these.iter().filter(|atom| !those.contains(atom)).cloned().collect()
-    };
-    Ok(Pushed {
-        target: what.name.clone(),
-        created,
-        atoms: world.len(),
-        added: without(&world, &former),
-        removed: without(&former, &world),
-    })
-}
-
-fn told(pushed: &Pushed) -> String {
-    let Pushed { target, created, atoms, added, removed } = pushed;
-    let size = if *atoms == 1 { "1 entry".to_owned() } else { format!("{atoms} entries") };
-    if added.is_empty() && removed.is_empty() {
-        return format!("The world set of {target} has {size}: nothing changed.");
-    }
-    let lines = removed.iter().map(|atom| format!("−{atom}\n"));
-    let lines = lines.chain(added.iter().map(|atom| format!("+{atom}\n")));
-    let new = if *created { "new " } else { "" };
-    format!(
-        "{}The world set of the {new}target {target} has {size}: +{} −{}. `swarm run start {target}` builds it.",
-        lines.collect::<String>(),
-        added.len(),
-        removed.len()
-    )
 }
 
 fn listed(targets: &[Target]) -> String {
@@ -175,6 +144,7 @@ fn shown(target: &Target) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use swarm_protocol::gentoo::WorldAtom;
     use swarm_protocol::id::{GenerationNumber, RunId};
 
     fn atoms(text: &str) -> Vec<WorldAtom> {
@@ -201,22 +171,5 @@ mod tests {
         insta::assert_snapshot!("a_target_without", shown(&bare));
         insta::assert_snapshot!(listed(&[desktop, bare]));
         insta::assert_snapshot!(listed(&[]), @"There is no target yet; `swarm target push NAME` makes one.");
-    }
-
-    #[test]
-    fn what_a_push_changes() {
-        let pushed = |created, added: &str, removed: &str| Pushed {
-            target: "desktop".parse().unwrap(),
-            created,
-            atoms: 3,
-            added: atoms(added),
-            removed: atoms(removed),
-        };
-        let texts = [
-            told(&pushed(true, "app-misc/jq app-editors/nano @tools", "")),
-            told(&pushed(false, "app-misc/jq", "sys-apps/tree app-editors/vim")),
-            told(&pushed(false, "", "")),
-        ];
-        insta::assert_snapshot!(texts.join("\n\n"));
     }
 }

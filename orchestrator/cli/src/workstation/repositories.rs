@@ -1,0 +1,132 @@
+//! The workstation's ebuild repositories, and where drones get the same: by git, where the checkout is clean and its
+//! commit is among what its `origin` has; else as a snapshot of the tree.
+
+use super::{Packed, below, packed, unread};
+use crate::failure::Failure;
+use std::path::{Path, PathBuf};
+use swarm_bundle::repos::{self, Repo, ReposError};
+use swarm_bundle::{Limits, tree};
+use swarm_protocol::definition::{RepositorySource, Source, is_fetchable};
+use swarm_protocol::epoch::Repository;
+
+/// Not a part of a tree ([`repos::revision`]).
+const SKIPPED: &[&str] = &[".git"];
+
+/// A repository that is there.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// As `repos.conf` names it.
+    pub(crate) repo: Repo,
+    /// Where this machine sees it.
+    path: PathBuf,
+    /// Where drones can clone it, and the commit.
+    git: Option<(String, String)>,
+}
+
+/// What Portage of the workstation at `root` knows, by name. Like it, we pass over those that are not there.
+pub(crate) fn find(root: &Path, snapshots: bool) -> Result<Vec<Found>, Failure> {
+    let configured =
+        repos::configured(root).map_err(|error: ReposError| Failure::usage(error.to_string()))?;
+    let found = configured.into_iter().map(|repo| (below(root, &repo.location), repo));
+    let found: Vec<_> = found
+        .filter(|(path, _)| path.is_dir())
+        .map(|(path, repo)| Found { git: if snapshots { None } else { public_commit(&path) }, repo, path })
+        .collect();
+    if found.is_empty() {
+        let file = below(root, "/etc/portage/repos.conf");
+        return Err(Failure::usage(format!("{} names no repository that is there", file.display())));
+    }
+    Ok(found)
+}
+
+/// The origin of a clean checkout and its commit, if others can have it from there. What is asked is the local copy of
+/// what the origin has: no network.
+fn public_commit(path: &Path) -> Option<(String, String)> {
+    let commit = repos::clean_commit(path)?;
+    let uri = repos::git(path, &["remote", "get-url", "origin"]).filter(|uri| is_fetchable(uri))?;
+    let with =
+        repos::git(path, &["for-each-ref", "--contains", &commit, "--count=1", "refs/remotes/origin"])?;
+    (!with.is_empty()).then_some((uri, commit))
+}
+
+impl Found {
+    /// As an epoch has it.
+    pub(crate) fn revision(&self) -> Result<Repository, Failure> {
+        let revision = if let Some((_, commit)) = &self.git {
+            format!("git:{commit}")
+        } else {
+            let content = tree::content(&self.path, SKIPPED).map_err(|error| unread(&self.path, &error))?;
+            format!("tree:{content}")
+        };
+        Ok(Repository { name: self.repo.name.clone(), revision })
+    }
+
+    /// As a definition has it, with the snapshot that is to be sent.
+    pub(crate) fn source(&self) -> Result<(RepositorySource, Option<Packed>), Failure> {
+        let (source, snapshot) = if let Some((uri, commit)) = &self.git {
+            (Source::Git { uri: uri.clone(), commit: commit.clone() }, None)
+        } else {
+            let packed = packed(&self.path, SKIPPED, |_| false, Limits::REPOSITORY)?;
+            let swarm_protocol::definition::Bundle { content, bundle, bytes } = packed.bundle;
+            (Source::Tree { content, bundle, bytes }, Some(packed))
+        };
+        let (name, location) = (self.repo.name.clone(), self.repo.location.clone());
+        Ok((RepositorySource { name, location, source }, snapshot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{detail, workstation};
+    use std::fs;
+
+    fn git(path: &Path, line: &str) {
+        let arguments: Vec<_> =
+            ["-c", "user.name=t", "-c", "user.email=t@t"].into_iter().chain(line.split(' ')).collect();
+        repos::git(path, &arguments).unwrap_or_else(|| panic!("git {line}"));
+    }
+
+    fn source(root: &Path, snapshots: bool) -> Source {
+        find(root, snapshots).unwrap()[0].source().unwrap().0.source
+    }
+
+    #[test]
+    fn git_where_others_can_have_the_commit_and_a_snapshot_elsewhere() {
+        let root = workstation();
+        let tree = root.path().join("var/db/repos/gentoo");
+        assert!(matches!(source(root.path(), false), Source::Tree { .. }), "no checkout");
+        git(&tree, "init -q -b main");
+        git(&tree, "add .");
+        git(&tree, "commit -q -m one");
+        assert!(matches!(source(root.path(), false), Source::Tree { .. }), "no origin");
+        git(&tree, "remote add origin https://example.org/gentoo.git");
+        assert!(matches!(source(root.path(), false), Source::Tree { .. }), "the origin does not have it");
+        git(&tree, "update-ref refs/remotes/origin/main HEAD");
+        let Source::Git { uri, commit } = source(root.path(), false) else { panic!("it is published") };
+        assert_eq!((uri.as_str(), commit.len()), ("https://example.org/gentoo.git", 40));
+        let found = &find(root.path(), false).unwrap()[0];
+        assert_eq!(found.revision().unwrap().revision, format!("git:{commit}"));
+        assert!(matches!(source(root.path(), true), Source::Tree { .. }), "snapshots are wanted");
+        git(&tree, "remote set-url origin /srv/gentoo");
+        assert!(matches!(source(root.path(), false), Source::Tree { .. }), "drones have no /srv");
+        git(&tree, "remote set-url origin https://me:secret@example.org/gentoo.git");
+        assert!(matches!(source(root.path(), false), Source::Tree { .. }), "the password stays here");
+        git(&tree, "remote set-url origin git@example.org:gentoo.git");
+        assert!(matches!(source(root.path(), false), Source::Git { .. }));
+        fs::write(tree.join("profiles/new"), "").unwrap();
+        let dirty = &find(root.path(), false).unwrap()[0];
+        let (at, snapshot) = dirty.source().unwrap();
+        assert_eq!(at.source.revision(), dirty.revision().unwrap().revision);
+        assert!(snapshot.unwrap().bundle.bytes > 0);
+    }
+
+    #[test]
+    fn repositories_that_are_not_there_are_none() {
+        let root = workstation();
+        let file = root.path().join("etc/portage/repos.conf");
+        fs::write(&file, "[gentoo]\nlocation = /nowhere\n").unwrap();
+        let said = detail(find(root.path(), false).unwrap_err());
+        assert!(said.ends_with("/etc/portage/repos.conf names no repository that is there"), "{said}");
+    }
+}
