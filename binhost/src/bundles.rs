@@ -146,19 +146,28 @@ impl Bundles {
     }
 }
 
-/// What must be there for the marks, beside the daemon, and the files that mark nothing.
-pub(crate) fn scan(root: &Path) -> Result<(Vec<(Digest, PathBuf)>, Vec<PathBuf>)> {
-    let (mut references, mut strange) = (Vec::new(), Vec::new());
-    for (digest, path) in entries(&directory(root))? {
-        match digest {
-            Some(digest) => references.push((digest, path)),
-            None => strange.push(path),
-        }
-    }
-    Ok((references, strange))
+/// What the directory of marks says, beside the daemon.
+#[derive(Default)]
+pub(crate) struct Scan {
+    /// Bytes that must be there, and the marks that need them.
+    pub(crate) references: Vec<(Digest, PathBuf)>,
+    /// Files that mark nothing.
+    pub(crate) strange: Vec<PathBuf>,
 }
 
-/// Where the bytes of a bundle are.
+/// Scans the marks of a store.
+pub(crate) fn scan(root: &Path) -> Result<Scan> {
+    let mut scan = Scan::default();
+    for (digest, path) in entries(&directory(root))? {
+        match digest {
+            Some(digest) => scan.references.push((digest, path)),
+            None => scan.strange.push(path),
+        }
+    }
+    Ok(scan)
+}
+
+/// How large a bundle is.
 pub(crate) fn size(blobs: &Blobs, digest: Digest) -> Result<u64> {
     let path = blobs.path(digest);
     match fs::metadata(&path) {

@@ -88,9 +88,11 @@ pub(crate) fn verify(root: &Path, mut pace: impl FnMut(usize) -> Result<()>) -> 
         findings.retain(|finding| again.contains(finding));
     }
     report.findings.append(&mut findings);
-    let (marked, strange) = bundles::scan(root)?;
-    strange.into_iter().for_each(|path| report.found(Fault::Strange, path, "it marks no bundle"));
-    let references = [references, marked].concat();
+    let marks = bundles::scan(root)?;
+    for path in marks.strange {
+        report.found(Fault::Strange, path, "it marks no bundle");
+    }
+    let references = [references, marks.references].concat();
     report.refer(&references, &directory)?;
     Ok(report)
 }

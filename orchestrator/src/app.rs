@@ -6,6 +6,7 @@ use crate::config::{Config, Limits, Times};
 use crate::db;
 use crate::db::rules::Rules;
 use crate::db::transition::{Applied, ApplyError, Note, Subject};
+use crate::definitions::Wanted;
 use crate::heartbeat::Heartbeats;
 use crate::machine::package::Transition;
 use crate::planner::Planner;
@@ -31,6 +32,8 @@ pub struct App {
     pub locks: ClaimLocks,
     /// Chooses.
     pub planner: Planner,
+    /// What drones shall hold.
+    pub wanted: Wanted,
     /// Writes heartbeats in batches.
     pub heartbeats: Heartbeats,
     /// Signs tickets.
@@ -96,6 +99,7 @@ impl App {
         let times = config.times;
         Arc::new(Self {
             planner: Planner::new(db.clone()),
+            wanted: Wanted::default(),
             heartbeats: Heartbeats::default(),
             wake: Wake::new(redis.clone()),
             locks: ClaimLocks::new(redis),

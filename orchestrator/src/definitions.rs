@@ -6,8 +6,9 @@ use crate::db::definitions::{self, Filter};
 use crate::db::events::{self, NewEvent};
 use crate::db::{self, targets, workstations};
 use crate::wake;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::admin::{NewDefinition, PushedDefinition};
 use swarm_protocol::binhost::Provided;
@@ -18,6 +19,7 @@ use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{DefinitionId, DroneId, TargetId};
 use swarm_protocol::resolution::HeldEpoch;
 use swarm_protocol::{Code, Digest};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
@@ -131,12 +133,11 @@ pub async fn serve(
     let deadline = Instant::now() + Duration::from_secs(wait.into());
     let mut wakes = app.wake.subscribe();
     loop {
-        wakes.borrow_and_update();
-        let wanted = definitions::list(&app.db, &Filter { wanted: true, ..Filter::default() }).await?;
-        let ids: BTreeSet<_> = wanted.iter().map(|(_, entry)| entry.definition.id).collect();
+        let wake = *wakes.borrow_and_update();
+        let wanted = app.wanted.at(&app.db, wake).await?;
+        let ids: BTreeSet<_> = wanted.iter().map(|(_, definition)| definition.id).collect();
         if ids != known || app.stop.is_cancelled() || Instant::now() >= deadline {
-            let wanted = wanted.into_iter().map(|(target, entry)| (target, entry.definition));
-            return Ok(DefinitionsAnswer { definitions: ticketed(app, wanted).await? });
+            return Ok(DefinitionsAnswer { definitions: ticketed(app, &wanted).await? });
         }
         let next = deadline.min(Instant::now() + wake::NET);
         tokio::select! {
@@ -146,16 +147,43 @@ pub async fn serve(
     }
 }
 
-async fn ticketed(
-    app: &App,
-    wanted: impl Iterator<Item = (TargetName, Definition)>,
-) -> sqlx::Result<Vec<WantedDefinition>> {
+async fn ticketed(app: &App, wanted: &[(TargetName, Definition)]) -> sqlx::Result<Vec<WantedDefinition>> {
     let now = db::now(&app.db).await?;
-    let wanted = wanted.map(|(target, definition)| {
+    let wanted = wanted.iter().cloned().map(|(target, definition)| {
         let ticket = app.bundles_ticket(now, definition.bundles(), None);
         WantedDefinition { target, definition, ticket }
     });
     Ok(wanted.collect())
+}
+
+/// The definitions that drones shall hold, read once for all who wait: every change of the queue wakes them.
+#[derive(Default)]
+pub struct Wanted(Mutex<Option<View>>);
+
+/// What was read, up to which wake-up, and when.
+struct View {
+    wake: u64,
+    read: Instant,
+    definitions: Arc<Vec<(TargetName, Definition)>>,
+}
+
+impl Wanted {
+    /// What is wanted, given everything up to the wake-up `wake`.
+    async fn at(&self, db: &PgPool, wake: u64) -> sqlx::Result<Arc<Vec<(TargetName, Definition)>>> {
+        let mut guard = self.0.lock().await;
+        if let Some(view) = guard.as_ref()
+            && view.wake >= wake
+            && view.read.elapsed() < wake::NET
+        {
+            return Ok(Arc::clone(&view.definitions));
+        }
+        let read = Instant::now();
+        let listed = definitions::list(db, &Filter { wanted: true, ..Filter::default() }).await?;
+        let listed = listed.into_iter().map(|(target, entry)| (target, entry.definition));
+        let definitions = Arc::new(listed.collect::<Vec<_>>());
+        *guard = Some(View { wake, read, definitions: Arc::clone(&definitions) });
+        Ok(definitions)
+    }
 }
 
 /// What a target's generations need not contain: what a person declared for the target, and what every one of its

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use swarm_protocol::admin::{NewBundle, NewDefinition, NewToken, NewWorkstation, PushedDefinition, World};
 use swarm_protocol::binhost::Provided;
 use swarm_protocol::client::{AdminClient, BinhostClient, ClientError};
@@ -290,7 +290,8 @@ async fn bundles_are_kept_for_the_newest_definitions_and_for_what_is_in_use() {
     let mark = |name: &str| marks.join(bundle(name).0.bundle.to_string());
     for entry in marks.read_dir().unwrap() {
         let file = std::fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_hours(25)).unwrap();
+        let asked = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(asked - Duration::from_hours(25)).unwrap();
     }
     swarm.start_binhost().await;
     wait::until(30, "the oldest definitions to lose their bundles", async || {

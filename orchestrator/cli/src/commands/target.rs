@@ -46,7 +46,7 @@ pub(crate) enum Command {
     /// /etc/portage/profile; the database of installed packages, against which generations are checked.
     ///
     /// What is left out of /etc/portage: binrepos.conf, gnupg, backups, private keys, variables that are named like
-    /// secrets or hold a URI with a password. -march=native and -mtune=native are written out as this machine's compiler
+    /// secrets or hold a URI with credentials. -march=native and -mtune=native are written out as this machine's compiler
     /// understands them.
     #[command(after_help = push::EXAMPLES)]
     Push(push::Push),

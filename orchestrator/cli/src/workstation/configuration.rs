@@ -5,7 +5,7 @@
 //! | `binrepos.conf`, `gnupg` | they say where a client installs from, and whom it trusts; drones have the run's own view |
 //! | backups of editors, `._cfg…`, `.git` and its like | Portage does not read them |
 //! | files that hold a private key, or are named like one and for their owner's eyes only | every drone would have them |
-//! | variables named `…TOKEN…`, `…PASSWORD…`, `…SECRET…`, or with a password in a URI | likewise, and every package ([`settings`]) |
+//! | variables named `…TOKEN…`, `…PASSWORD…`, `…SECRET…`, or with a user or password in a URI | likewise, and every package ([`settings`]) |
 //!
 //! | changed | to |
 //! |---|---|
@@ -208,12 +208,9 @@ mod tests {
     use crate::testing::{detail, workstation};
     use std::collections::BTreeMap;
 
-    fn native(flag: &str) -> Result<Vec<String>, String> {
-        Ok(vec![flag.replace("native", "znver3"), "-mavx2".to_owned()])
-    }
-
     fn read(root: &Path) -> Result<Configuration, String> {
         let repos = swarm_bundle::repos::configured(root).unwrap();
+        let native = |flag: &str| Ok(vec![flag.replace("native", "znver3"), "-mavx2".to_owned()]);
         Configuration::read_with(root, &repos, &native).map_err(detail)
     }
 

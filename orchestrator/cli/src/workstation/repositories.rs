@@ -66,7 +66,14 @@ impl Found {
         let (source, snapshot) = if let Some((uri, commit)) = &self.git {
             (Source::Git { uri: uri.clone(), commit: commit.clone() }, None)
         } else {
+            let seen = || tree::fingerprint(&self.path).map_err(|error| unread(&self.path, &error));
+            let before = seen()?;
             let packed = packed(&self.path, SKIPPED, |_| false, Limits::REPOSITORY)?;
+            if seen()? != before {
+                let path = self.path.display();
+                let detail = format!("{path} changed while it was read; when it is synced, push again");
+                return Err(Failure::usage(detail));
+            }
             let swarm_protocol::definition::Bundle { content, bundle, bytes } = packed.bundle;
             (Source::Tree { content, bundle, bytes }, Some(packed))
         };

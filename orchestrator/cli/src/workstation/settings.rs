@@ -47,9 +47,9 @@ pub(super) fn edited(kind: Kind, text: &str, expand: Expand<'_>) -> Result<Edite
 fn repositories(text: &str) -> Edited {
     let mut edited = Edited { text: String::new(), remarks: Vec::new() };
     for line in text.split_inclusive('\n') {
-        if has_password(line) {
+        if has_credentials(line) {
             let name = line.split(['=', ':']).next().unwrap_or_default().trim();
-            edited.remarks.push(format!("{name} holds a URI with a password, and is left out"));
+            edited.remarks.push(format!("{name} holds a URI with credentials, and is left out"));
         } else {
             edited.text.push_str(line);
         }
@@ -72,8 +72,8 @@ fn variables(text: &str, expand: Expand<'_>) -> Result<Edited, (usize, String)> 
         }
         if SECRET.iter().any(|part| name.to_uppercase().contains(part)) {
             edited.remarks.push(format!("{name} is named like a secret, and left out"));
-        } else if has_password(value) {
-            edited.remarks.push(format!("{name} holds a URI with a password, and is left out"));
+        } else if has_credentials(value) {
+            edited.remarks.push(format!("{name} holds a URI with credentials, and is left out"));
         } else if value.contains("target-cpu=native") {
             let fix = "write the CPU that `rustc --print target-cpus` marks as native";
             return Err((
@@ -108,12 +108,16 @@ fn expanded(value: &str, expand: Expand<'_>) -> Result<Option<String>, String> {
     Ok((text != value).then(|| if quoted { text } else { format!("'{text}'") }))
 }
 
-/// Whether a text has a URI of the form `scheme://user:password@host`.
-fn has_password(text: &str) -> bool {
-    text.split("://").skip(1).any(|rest| {
+/// Whether a text has a URI of the form `scheme://user:password@host`. A user alone is a token as often as not, but for
+/// ssh, which wants one and shows it to nobody.
+fn has_credentials(text: &str) -> bool {
+    let mut parts = text.split("://");
+    let mut before = parts.next().unwrap_or_default();
+    parts.any(|rest| {
+        let scheme = std::mem::replace(&mut before, rest);
         let authority = rest.split(|c: char| c == '/' || c.is_whitespace() || "\"'".contains(c)).next();
         let user = authority.and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
-        user.is_some_and(|user| user.contains(':'))
+        user.is_some_and(|user| user.contains(':') || !scheme.ends_with("ssh"))
     })
 }
 
@@ -199,7 +203,7 @@ mod tests {
             "",
             "# -march=native, GITHUB_TOKEN=x\n\nUSE=\"a\n  -b\" # c\nexport CC = gcc\nMAKEOPTS='-j2'",
             "source /etc/portage/more.conf\nnonsense here\nA=1 B=2\nX=${Y}\\ z\n",
-            "GENTOO_MIRRORS=\"https://host/a http://me@host/b\"\nEMPTY=\nLAST=é",
+            "GENTOO_MIRRORS=\"https://host/a ssh://me@host/b\"\nEMPTY=\nLAST=é",
         ] {
             assert_eq!(edit(text), Ok((text.to_owned(), vec![])), "{text}");
         }
@@ -208,11 +212,11 @@ mod tests {
     #[test]
     fn secrets_are_cut_out() {
         let text = "A=1\nexport GITHUB_TOKEN=\"one\n two\" B=2\nmy_password='x'#y\n\
-                    MIRROR=\"http://ok https://me:secret@host/x\"\nSecretly=1\nC=3\n";
+                    MIRROR=\"http://ok https://me:secret@host/x\"\nURI=https://ghp_x@host\nSecretly=1\nC=3\n";
         let (text, remarks) = edit(text).unwrap();
-        assert_eq!(text, "A=1\n B=2\n#y\n\n\nC=3\n");
+        assert_eq!(text, "A=1\n B=2\n#y\n\n\n\nC=3\n");
         let said = remarks.join("; ");
-        for name in ["GITHUB_TOKEN", "my_password", "MIRROR", "Secretly"] {
+        for name in ["GITHUB_TOKEN", "my_password", "MIRROR", "URI", "Secretly"] {
             assert!(said.contains(name), "{said}");
         }
         assert!(!said.contains("one") && !said.contains("me:"), "{said}");
@@ -246,7 +250,7 @@ mod tests {
         let text = "[a]\nlocation = /a\nsync-uri = https://me:secret@host/a\nsync-type = git\n";
         let edited = edited(Kind::Repositories, text, &native).unwrap();
         assert_eq!(edited.text, "[a]\nlocation = /a\nsync-type = git\n");
-        assert_eq!(edited.remarks, ["sync-uri holds a URI with a password, and is left out"]);
+        assert_eq!(edited.remarks, ["sync-uri holds a URI with credentials, and is left out"]);
     }
 
     #[test]
