@@ -20,8 +20,8 @@ use crate::live::Live;
 use crate::log::BuildLog;
 use crate::pretend;
 use crate::report::report;
-use crate::root::process::{Watch, bind_mounts};
-use crate::root::{AttemptDir, Command, End, Launcher, Mount};
+use crate::root::process::Watch;
+use crate::root::{AttemptDir, Command, End, Foundation, Launcher, Mount};
 use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::vdb;
@@ -65,7 +65,7 @@ impl Build<'_> {
     pub async fn run(&self) -> Result<Artifact, Stop> {
         let claim = self.live.identity().claim.clone();
         self.live.enter(Stage::Preparing);
-        check_epoch(&self.shop.epochs, claim.epoch).await?;
+        let foundation = check_epoch(&self.shop.epochs, claim.epoch).await?;
         self.live.enter(Stage::Collecting);
         let (link, cache) = (&self.shop.link, &self.shop.cache);
         closure::collect(link, self.live, cache, &self.dir.closure(), self.log).await?;
@@ -73,7 +73,8 @@ impl Build<'_> {
             client.start(identity.claim.attempt, &Start { fence: identity.fence() }).await
         });
         started.await?;
-        let work = Work { build: self, claim: &claim, deadline: deadline(claim.limit_seconds) };
+        let deadline = deadline(claim.limit_seconds);
+        let work = Work { build: self, claim: &claim, foundation: &foundation, deadline };
         work.fetch().await?;
         work.install().await?;
         work.check().await?;
@@ -84,14 +85,11 @@ impl Build<'_> {
     }
 }
 
-/// Fails when the drone's epoch is not, or no longer, the one that was asked for.
-pub async fn check_epoch(epochs: &Epochs, asked: Digest) -> Result<(), Stop> {
-    let epoch = epochs.current().await?.digest();
-    if epoch == asked {
-        return Ok(());
-    }
-    let reason = format!("the drone's epoch is {epoch}, asked for is {asked}");
-    Err(Failure::new(FailureClass::Epoch, reason).into())
+/// What the roots of an epoch stand on. Fails when the drone does not, or no longer, hold it.
+pub async fn check_epoch(epochs: &Epochs, asked: Digest) -> Result<Foundation, Stop> {
+    epochs.foundation(asked).await?.ok_or_else(|| {
+        Failure::new(FailureClass::Epoch, format!("the drone does not hold the epoch {asked}")).into()
+    })
 }
 
 /// When work that may take `limit_seconds` is killed.
@@ -107,6 +105,8 @@ pub struct Work<'a> {
     pub build: &'a Build<'a>,
     /// Its claim as it was at the beginning: a regained one builds the same.
     pub claim: &'a Claim,
+    /// What its root stands on.
+    pub foundation: &'a Foundation,
     /// When it is killed.
     pub deadline: Instant,
 }
@@ -130,8 +130,8 @@ impl Work<'_> {
 
     /// Compares the root with the plan, and asks Portage.
     pub async fn check(&self) -> Result<(), Stop> {
-        let (upper, base) = (self.build.dir.upper(), &self.build.shop.link.config.base_root);
-        let installed = vdb::installed(&upper, base)?;
+        let upper = self.build.dir.upper();
+        let installed = vdb::installed(&upper, self.foundation.base_root())?;
         self.agree("the root is not as planned", &vdb::differences(&self.claim.closure, &installed))?;
         let list = self.emerge(Stage::Checking, Step::Check).await?;
         let post = vdb::post_dependencies(&upper)?;
@@ -194,7 +194,7 @@ impl Work<'_> {
         };
         let command = Command { argv: call.argv, environment: call.environment, network: call.network };
         let name = format!("{step:?}").to_lowercase();
-        let end = shop.launcher.run(config, dir, &name, self.mounts(step), &command, watch).await;
+        let end = shop.launcher.run(self.foundation, dir, &name, self.mounts(step), &command, watch).await;
         live.set_process(0);
         let ending = match end? {
             End::Exit(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
@@ -212,7 +212,7 @@ impl Work<'_> {
         let config = &self.build.shop.link.config;
         let mount =
             |source: PathBuf, target: &str, read_only| Mount { source, target: target.into(), read_only };
-        let mut mounts = bind_mounts(config);
+        let mut mounts = self.foundation.mounts().to_vec();
         mounts.push(mount(distfiles(config), emerge::DIST_DIR, step != Step::Fetch));
         mounts.push(mount(self.build.dir.closure(), emerge::CLOSURE_DIR, true));
         mounts.push(mount(self.build.dir.packages(), emerge::PACKAGE_DIR, step != Step::Build));

@@ -185,21 +185,6 @@ impl Config {
     pub fn jobs(&self) -> u16 {
         self.jobs.unwrap_or_else(|| self.cores())
     }
-
-    /// The path on the host of a path in the roots: through the innermost bind, else in the base root.
-    #[must_use]
-    pub fn on_host(&self, in_root: &Path) -> PathBuf {
-        let innermost = self
-            .binds
-            .iter()
-            .filter_map(|bind| Some((bind, in_root.strip_prefix(&bind.target).ok()?)))
-            .max_by_key(|(bind, _)| bind.target.components().count());
-        match innermost {
-            Some((bind, rest)) if rest.as_os_str().is_empty() => bind.source.clone(),
-            Some((bind, rest)) => bind.source.join(rest),
-            None => self.base_root.join(in_root.strip_prefix("/").unwrap_or(in_root)),
-        }
-    }
 }
 
 fn require(holds: bool, field: &'static str, why: &'static str) -> Result<(), (&'static str, &'static str)> {
@@ -230,15 +215,6 @@ target = "/var/db/repos/box"
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse(text, Path::new("drone.toml"), |_| None).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn binds_lead_to_the_host() {
-        let config = parse(GOOD).unwrap();
-        assert!(config.binds[0].read_only);
-        assert_eq!(config.on_host(Path::new("/var/db/repos/box")), Path::new("/host/repo"));
-        assert_eq!(config.on_host(Path::new("/var/db/repos/box/a")), Path::new("/host/repo/a"));
-        assert_eq!(config.on_host(Path::new("/var/db/repos/boxes")), Path::new("/base/var/db/repos/boxes"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::emerge::base_environment;
 use crate::machine;
-use crate::root::{Command, Launcher};
+use crate::root::{Command, Foundation, Launcher};
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -145,7 +145,7 @@ async fn portage(config: &Config, launcher: &Launcher) -> Check {
         "test -w /dev/ptmx && test -d /dev/pts || echo no-pty; emerge --version --ignore-default-opts";
     let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
     let command = Command { argv, environment: base_environment(), ..Command::default() };
-    let output = launcher.scratch(config, "preflight", &command).await;
+    let output = launcher.scratch(config, &Foundation::own(config), "preflight", &command).await;
     match output {
         Ok(text) if text.contains("no-pty") => {
             let says = "the root has no /dev/pts: Portage would say 'out of pty devices'".to_owned();

@@ -12,6 +12,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`foundation`] | what a root stands on: layers and mounts |
 //! | [`dir`] | the directories of an attempt |
 //! | [`spec`] | what to mount and run, as a file for `__enter` |
 //! | [`bwrap`] | the arguments of bwrap, a pure function |
@@ -21,9 +22,11 @@
 pub mod bwrap;
 pub mod dir;
 pub mod enter;
+pub mod foundation;
 pub mod process;
 pub mod spec;
 
 pub use dir::AttemptDir;
+pub use foundation::Foundation;
 pub use process::{End, Launcher};
 pub use spec::{Command, Mount, Spec};

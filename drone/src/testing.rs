@@ -1,9 +1,19 @@
 //! Samples for unit tests.
 
+use crate::config::Config;
 use swarm_protocol::Digest;
 use swarm_protocol::drone::{Claim, Dependency};
 use swarm_protocol::id::{AttemptId, AttemptToken, BuildId, PackageId, RunId};
 use swarm_protocol::state::AttemptPhase;
+
+/// The configuration of a drone with that base root and these binds, each as (source, target).
+pub(crate) fn config(base_root: &str, binds: &[(&str, &str)]) -> Config {
+    let bind =
+        |(source, target): &(&str, &str)| format!("[[bind]]\nsource = '{source}'\ntarget = '{target}'\n");
+    let binds: String = binds.iter().map(bind).collect();
+    let fields = "name = 'ant'\norchestrator_url = 'http://queen:7700'\ntoken_file = '/etc/t'\n";
+    toml::from_str(&format!("{fields}base_root = '{base_root}'\n{binds}")).unwrap()
+}
 
 /// A claim for `cpv` whose closure is `closure`, each with BUILD_ID 1.
 pub(crate) fn claim(cpv: &str, closure: &[&str]) -> Claim {

@@ -16,7 +16,7 @@ use build_drone::epoch::Epochs;
 use build_drone::link::Link;
 use build_drone::live::{Cancelled, Live};
 use build_drone::log::BuildLog;
-use build_drone::root::{AttemptDir, Launcher};
+use build_drone::root::{AttemptDir, Foundation, Launcher};
 use build_drone::stop::Stop;
 use build_drone::{index, vdb};
 use std::fs;
@@ -91,7 +91,9 @@ impl Bench {
         live.attach_log(log.clone());
         provide(claim, pool, &dir);
         let build = Build { shop: &self.shop, live, dir: &dir, log: &log };
-        let work = Work { build: &build, claim, deadline: Instant::now() + limit };
+        let foundation = Foundation::own(&self.shop.link.config);
+        let deadline = Instant::now() + limit;
+        let work = Work { build: &build, claim, foundation: &foundation, deadline };
         let result = async {
             work.fetch().await?;
             work.install().await?;

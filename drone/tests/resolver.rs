@@ -12,7 +12,7 @@ mod question;
 
 use build_drone::resolver::ask::{Question, directories};
 use build_drone::resolver::root;
-use build_drone::root::AttemptDir;
+use build_drone::root::{AttemptDir, Foundation};
 use build_drone::stop::Stop;
 use question::{Bench, atoms, edges, launcher, shown};
 use std::fs;
@@ -296,7 +296,7 @@ async fn a_question_ends_when_it_must() {
         let dir = AttemptDir::create(&directories(&config), "1").unwrap();
         fs::write(root::index_file(&dir).unwrap(), root::EMPTY_INDEX).unwrap();
         let question = Question {
-            config: &config,
+            foundation: &Foundation::own(&config),
             launcher: &launcher(),
             dir: &dir,
             world: &atoms(&["test/hangs"]),

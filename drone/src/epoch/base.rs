@@ -8,6 +8,7 @@ use crate::vdb;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use swarm_bundle::tree;
 use swarm_protocol::Digest;
 
 const ID_FILE: &str = "etc/build-swarm/base-id";
@@ -38,11 +39,15 @@ pub fn id(root: &Path) -> io::Result<Digest> {
     Ok(Digest::of(text.as_bytes()))
 }
 
-/// The files and directories that the identity is read from, as far as they are there.
-#[must_use]
-pub fn places(root: &Path) -> Vec<PathBuf> {
-    let all = [ID_FILE, DPKG, vdb::VDB].into_iter().map(|place| root.join(place));
-    all.filter(|place| place.exists()).collect()
+/// Changes whenever something was touched that the identity is read from.
+pub fn fingerprint(root: &Path) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    for place in [ID_FILE, DPKG, vdb::VDB].map(|place| root.join(place)) {
+        if place.exists() {
+            hasher.update(tree::fingerprint(&place)?.as_bytes());
+        }
+    }
+    Ok(hasher.finalize().into())
 }
 
 /// The installed packages of a root, sorted, with their directories.

@@ -1,11 +1,12 @@
-//! The part of an epoch that binaries must share to live in one generation, as Portage in the base root tells it.
+//! The part of an epoch that binaries must share to live in one generation, as Portage in a root tells it.
 
 use super::base;
 use crate::config::Config;
 use crate::emerge::base_environment;
-use crate::root::{Command, Launcher};
+use crate::root::{Command, Foundation, Launcher};
 use anyhow::{Context, bail};
 use std::path::{Component, Path, PathBuf};
+use swarm_bundle::repos::Repo;
 use swarm_protocol::epoch::Compat;
 
 /// The variables that make code of one sort or another.
@@ -25,24 +26,39 @@ const ABI: &[&str] = &["llvm-runtimes/libcxx", "sys-devel/gcc", "sys-libs/glibc"
 /// The same where the base is a Debian.
 const ABI_DPKG: &[&str] = &["libc6", "libgcc-s1", "libstdc++6"];
 
-/// Asks the base root's Portage.
-pub async fn of(config: &Config, launcher: &Launcher) -> anyhow::Result<Compat> {
-    let mut argv = vec!["portageq".to_owned(), "envvar".to_owned(), "CHOST".to_owned()];
+/// Asks the Portage of a root on `foundation`, which has these repositories, in a throw-away root called `name`.
+pub async fn of(
+    config: &Config,
+    launcher: &Launcher,
+    foundation: &Foundation,
+    repositories: &[Repo],
+    name: &str,
+) -> anyhow::Result<Compat> {
+    let mut argv = ["portageq", "envvar", "ARCH", "CHOST"].map(str::to_owned).to_vec();
     argv.extend(FLAGS.iter().map(|&name| name.to_owned()));
     let command = Command { argv, environment: base_environment(), ..Command::default() };
-    let output = launcher.scratch(config, "portageq", &command).await?;
+    let output = launcher.scratch(config, foundation, &format!("portageq-{name}"), &command).await?;
     let (chost, flags) = variables(&output)?;
-    Ok(Compat { chost, flags, profile: profile(&config.base_root)?, abi: abi(&config.base_root)? })
+    Ok(Compat {
+        chost,
+        flags,
+        profile: profile(&foundation.portage_dir(), repositories)?,
+        abi: abi(foundation.base_root())?,
+    })
 }
 
 /// portageq prints a line per variable, an empty one for what is not set.
 fn variables(output: &str) -> anyhow::Result<(String, Vec<String>)> {
     let lines: Vec<&str> = output.lines().collect();
-    let Some((chost, values)) = lines.split_first().filter(|(_, values)| values.len() == FLAGS.len()) else {
-        bail!("portageq gave {} lines for {} variables:\n{output}", lines.len(), FLAGS.len() + 1);
+    let [arch, chost, values @ ..] = &lines[..] else {
+        bail!("portageq says nothing:\n{output}");
     };
-    if chost.is_empty() {
-        bail!("the base root's Portage knows no CHOST; is its profile valid?");
+    if values.len() != FLAGS.len() {
+        bail!("portageq gave {} lines for {} variables:\n{output}", lines.len(), FLAGS.len() + 2);
+    }
+    // Portage goes on without a profile that it cannot read. It is the profile alone that sets ARCH (PMS 5.3.1).
+    if arch.is_empty() || chost.is_empty() {
+        bail!("Portage knows no ARCH or no CHOST; is the profile valid?");
     }
     let set = FLAGS.iter().zip(values).filter(|(_, value)| !value.is_empty());
     let words = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -50,13 +66,12 @@ fn variables(output: &str) -> anyhow::Result<(String, Vec<String>)> {
 }
 
 /// The profile as `repository:path`; a profile that is a directory of its own is `local:make.profile`.
-fn profile(root: &Path) -> anyhow::Result<String> {
-    let link = Path::new("etc/portage/make.profile");
-    let Ok(target) = root.join(link).read_link() else {
+fn profile(portage_dir: &Path, repositories: &[Repo]) -> anyhow::Result<String> {
+    let Ok(target) = portage_dir.join("make.profile").read_link() else {
         return Ok("local:make.profile".to_owned());
     };
     let target = resolved(Path::new("/etc/portage"), &target);
-    for repo in swarm_bundle::repos::configured(root)? {
+    for repo in repositories {
         if let Ok(path) = target.strip_prefix(Path::new(&repo.location).join("profiles")) {
             return Ok(format!("{}:{}", repo.name, path.display()));
         }
@@ -65,8 +80,9 @@ fn profile(root: &Path) -> anyhow::Result<String> {
     Ok(format!("local:{path}"))
 }
 
-/// `target` as seen from `from`, without `.` and `..`; nothing is followed.
-fn resolved(from: &Path, target: &Path) -> PathBuf {
+/// `target`, a symlink's in the directory `from`, without `.` and `..`; nothing is followed.
+#[must_use]
+pub fn resolved(from: &Path, target: &Path) -> PathBuf {
     let mut path = PathBuf::new();
     for part in from.join(target).components() {
         match part {
@@ -95,14 +111,15 @@ mod tests {
 
     #[test]
     fn variables_by_line() {
-        let output = "x86_64-pc-linux-gnu\n\n-O2  -pipe\n\n\n\n\n\n-Wl,-O1\n\n";
+        let output = "amd64\nx86_64-pc-linux-gnu\n\n-O2  -pipe\n\n\n\n\n\n-Wl,-O1\n\n";
         let (chost, flags) = variables(output).unwrap();
         assert_eq!(
             (chost.as_str(), flags),
             ("x86_64-pc-linux-gnu", vec!["CFLAGS=-O2 -pipe".into(), "LDFLAGS=-Wl,-O1".into()])
         );
-        assert!(variables("one\n").is_err());
-        assert!(variables(&"\n".repeat(10)).is_err());
+        for wrong in ["one\n", "a\nb\n", &"\n".repeat(11), &format!("\nchost{}", "\n".repeat(10))] {
+            assert!(variables(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
@@ -110,9 +127,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let portage = root.path().join("etc/portage");
         std::fs::create_dir_all(&portage).unwrap();
-        std::fs::write(portage.join("repos.conf"), "[gentoo]\nlocation = /var/db/repos/gentoo\n").unwrap();
-        assert_eq!(profile(root.path()).unwrap(), "local:make.profile");
+        let repo =
+            |name: &str, location: &str| Repo { name: name.parse().unwrap(), location: location.into() };
+        let repos = [repo("gentoo", "/var/db/repos/gentoo"), repo("guru", "/var/db/repos/guru")];
+        assert_eq!(profile(&portage, &repos).unwrap(), "local:make.profile");
         symlink("../../var/db/repos/gentoo/profiles/default/linux", portage.join("make.profile")).unwrap();
-        assert_eq!(profile(root.path()).unwrap(), "gentoo:default/linux");
+        assert_eq!(profile(&portage, &repos).unwrap(), "gentoo:default/linux");
     }
 }

@@ -4,8 +4,8 @@ use super::root::{self, PROGRAM_DIR};
 use crate::config::Config;
 use crate::emerge;
 use crate::failure::Failure;
-use crate::root::process::{Watch, bind_mounts};
-use crate::root::{AttemptDir, Command, End, Launcher};
+use crate::root::process::Watch;
+use crate::root::{AttemptDir, Command, End, Foundation, Launcher};
 use crate::stop::Stop;
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -28,8 +28,8 @@ pub enum Answer {
 
 /// A question. The index lies in its root already: [`root::index_file`].
 pub struct Question<'a> {
-    /// The base root and what is bound into it.
-    pub config: &'a Config,
+    /// What the question's root stands on.
+    pub foundation: &'a Foundation,
     /// Enters the root.
     pub launcher: &'a Launcher,
     /// The question's own root.
@@ -65,8 +65,8 @@ impl Question<'_> {
             deadline: self.deadline,
             cancel: self.cancel,
         };
-        let (config, mounts) = (self.config, bind_mounts(self.config));
-        let end = self.launcher.run(config, self.dir, "resolve", mounts, &command(), watch).await?;
+        let (foundation, mounts) = (self.foundation, self.foundation.mounts().to_vec());
+        let end = self.launcher.run(foundation, self.dir, "resolve", mounts, &command(), watch).await?;
         let said = String::from_utf8_lossy(tail.make_contiguous()).into_owned();
         match end {
             End::Cancelled => Err(Stop::Cancelled),

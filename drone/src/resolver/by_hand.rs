@@ -4,7 +4,7 @@ use super::ask::{Answer, Question, directories};
 use super::root;
 use crate::build::deadline;
 use crate::config::Config;
-use crate::root::{AttemptDir, Launcher};
+use crate::root::{AttemptDir, Foundation, Launcher};
 use crate::stop::Stop;
 use anyhow::{Context, bail};
 use std::fs;
@@ -46,8 +46,14 @@ pub async fn resolve(
         None => fs::write(file, root::EMPTY_INDEX)?,
     }
     let cancel = CancellationToken::new();
-    let question =
-        Question { config, launcher, dir: &dir, world, deadline: deadline(LIMIT), cancel: &cancel };
+    let question = Question {
+        foundation: &Foundation::own(config),
+        launcher,
+        dir: &dir,
+        world,
+        deadline: deadline(LIMIT),
+        cancel: &cancel,
+    };
     match question.ask().await {
         Ok(Answer::Plan(plan, remarks)) => Ok((Some(plan), remarks)),
         Ok(Answer::Refused(findings)) => Ok((None, findings)),

@@ -55,11 +55,11 @@ async fn stopping(link: &Link, after: Duration) {
 
 async fn resolve(shop: &Workshop, resolution: &Resolution) -> Result<Answer, Stop> {
     let (config, deadline) = (&shop.link.config, deadline(resolution.limit_seconds));
-    check_epoch(&shop.epochs, resolution.epoch).await?;
+    let foundation = check_epoch(&shop.epochs, resolution.epoch).await?;
     let dir = AttemptDir::create(&directories(config), &resolution.resolution.to_string())?;
     index::bring(&shop.link, resolution, &root::index_file(&dir)?, deadline).await?;
     let question = Question {
-        config,
+        foundation: &foundation,
         launcher: &shop.launcher,
         dir: &dir,
         world: &resolution.world,

@@ -47,7 +47,7 @@ mod tests {
         };
         Spec {
             parent: 1,
-            lower: "/base".into(),
+            lower: vec!["/base".into()],
             upper: "/state/attempts/7/upper".into(),
             work: "/state/attempts/7/work".into(),
             merged: "/state/attempts/7/root".into(),

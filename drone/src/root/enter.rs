@@ -49,10 +49,18 @@ fn private_mounts() -> rustix::io::Result<()> {
     mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
 }
 
+/// mount(2) takes a page of options, and leaves out what is beyond it without a word.
+const OPTIONS: usize = 4096;
+
 /// `index=off`: the layers are mounted once per command, and the former mount may still be on its way out.
 fn overlay(spec: &Spec) -> anyhow::Result<()> {
-    let [lower, upper, work] = [&spec.lower, &spec.upper, &spec.work].map(|path| path.display());
-    let options = CString::new(format!("lowerdir={lower},upperdir={upper},workdir={work},index=off"))?;
+    let lower: Vec<_> = spec.lower.iter().map(|layer| layer.display().to_string()).collect();
+    let [upper, work] = [&spec.upper, &spec.work].map(|path| path.display());
+    let options = format!("lowerdir={},upperdir={upper},workdir={work},index=off", lower.join(":"));
+    if options.len() >= OPTIONS {
+        bail!("the paths are too long for mount(2), which takes {OPTIONS} bytes: {options}");
+    }
+    let options = CString::new(options)?;
     mount("overlay", &spec.merged, "overlay", MountFlags::empty(), Some(options.as_c_str()))?;
     Ok(())
 }

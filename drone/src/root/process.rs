@@ -1,7 +1,7 @@
 //! Running a command in a root: its output as it comes, its limits, its death.
 
 use super::enter::CANNOT_ENTER;
-use super::{AttemptDir, Command, Mount, Spec};
+use super::{AttemptDir, Command, Foundation, Mount, Spec};
 use crate::config::Config;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -59,13 +59,13 @@ impl Launcher {
         Self { program: program.to_owned() }
     }
 
-    /// Runs `command` in the root at `dir`, with `mounts`, under the name `name`.
+    /// Runs `command` in the root at `dir` over `foundation`, with `mounts`, under the name `name`.
     ///
     /// Must be called from a thread that lives as long as the process, as tokio's workers and the main thread do: the
     /// kernel's "parent" whose death kills the command is the *thread* that started it.
     pub async fn run(
         &self,
-        config: &Config,
+        foundation: &Foundation,
         dir: &AttemptDir,
         name: &str,
         mounts: Vec<Mount>,
@@ -74,7 +74,7 @@ impl Launcher {
     ) -> anyhow::Result<End> {
         let spec = Spec {
             parent: std::process::id(),
-            lower: config.base_root.clone(),
+            lower: foundation.layers(),
             upper: dir.upper(),
             work: dir.work(),
             merged: dir.merged(),
@@ -96,7 +96,13 @@ impl Launcher {
     }
 
     /// Runs a short command in a throw-away root and returns its standard output, whatever its exit status.
-    pub async fn scratch(&self, config: &Config, name: &str, command: &Command) -> anyhow::Result<String> {
+    pub async fn scratch(
+        &self,
+        config: &Config,
+        foundation: &Foundation,
+        name: &str,
+        command: &Command,
+    ) -> anyhow::Result<String> {
         let dir = AttemptDir::create(&config.state_dir.join("attempts"), &format!("scratch-{name}"))?;
         let mut command = command.clone();
         let script = ["sh", "-c", "exec \"$@\" 2>/tmp/.stderr", "sh"].map(str::to_owned);
@@ -108,13 +114,13 @@ impl Launcher {
             deadline: Instant::now() + SCRATCH_LIMIT,
             cancel: &CancellationToken::new(),
         };
-        let end = self.run(config, &dir, name, bind_mounts(config), &command, watch).await;
+        let end = self.run(foundation, &dir, name, foundation.mounts().to_vec(), &command, watch).await;
         let text = String::from_utf8_lossy(&output).into_owned();
         match end {
             Ok(End::Exit(status)) if status == 0 || !text.is_empty() => Ok(text),
             end => {
                 let said = std::fs::read_to_string(dir.upper().join("tmp/.stderr")).unwrap_or_default();
-                bail!("{name} in the base root: {end:?}: {text}{said}")
+                bail!("{name} in a root: {end:?}: {text}{said}")
             }
         }
     }
@@ -136,17 +142,6 @@ impl Launcher {
             .with_context(|| format!("cannot start {}", self.program.display()))?;
         Ok((child, Receiver::from_owned_fd(reader.into())?))
     }
-}
-
-/// The configured binds as mounts.
-#[must_use]
-pub fn bind_mounts(config: &Config) -> Vec<Mount> {
-    let mount = |bind: &crate::config::Bind| Mount {
-        source: bind.source.clone(),
-        target: bind.target.clone(),
-        read_only: bind.read_only,
-    };
-    config.binds.iter().map(mount).collect()
 }
 
 /// How long a short command may take.

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 pub struct Spec {
     /// The drone's process: whoever finds it gone must not begin.
     pub parent: u32,
-    /// The overlay's lower layer.
-    pub lower: PathBuf,
+    /// The overlay's lower layers, the uppermost first.
+    pub lower: Vec<PathBuf>,
     /// Its upper layer, where everything that is written goes.
     pub upper: PathBuf,
     /// Its work directory, on the same file system as `upper`.

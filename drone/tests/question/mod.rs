@@ -4,8 +4,8 @@
 use build_drone::config::Config;
 use build_drone::emerge;
 use build_drone::resolver::by_hand;
-use build_drone::root::process::{Watch, bind_mounts};
-use build_drone::root::{AttemptDir, Command, End, Launcher, Mount};
+use build_drone::root::process::Watch;
+use build_drone::root::{AttemptDir, Command, End, Foundation, Launcher, Mount};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -184,7 +184,8 @@ impl Bench {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
-        let mut mounts = bind_mounts(&config);
+        let foundation = Foundation::own(&config);
+        let mut mounts = foundation.mounts().to_vec();
         mounts.push(Mount { source: pkgdir.clone(), target: emerge::PACKAGE_DIR.into(), read_only: false });
         let mut said = Vec::new();
         let watch = Watch {
@@ -195,7 +196,7 @@ impl Bench {
         };
         let dir = AttemptDir::create(&config.state_dir.join("attempts"), "build").unwrap();
         let command = Command { argv, environment, network: false };
-        let end = launcher().run(&config, &dir, "emerge", mounts, &command, watch).await.unwrap();
+        let end = launcher().run(&foundation, &dir, "emerge", mounts, &command, watch).await.unwrap();
         assert_eq!(end, End::Exit(0), "{}", String::from_utf8_lossy(&said));
         pkgdir.join("Packages")
     }
