@@ -20,7 +20,7 @@ pub mod tree;
 pub mod unpack;
 
 pub use pack::{Packed, pack};
-pub use unpack::unpack;
+pub use unpack::{unpack, unpack_tar};
 
 /// How much a bundle may hold.
 #[derive(Clone, Copy, Debug)]

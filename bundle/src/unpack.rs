@@ -36,9 +36,14 @@ pub enum UnpackError {
 
 /// Unpacks into the new directory `into`, and gives the tree's content. What was written so far stays after an error.
 pub fn unpack(bundle: impl Read, into: &Path, limits: Limits) -> Result<Digest, UnpackError> {
+    unpack_tar(zstd::Decoder::new(bundle)?, into, limits)
+}
+
+/// The same of a tar that is not compressed, such as `git archive` writes.
+pub fn unpack_tar(archive: impl Read, into: &Path, limits: Limits) -> Result<Digest, UnpackError> {
     DirBuilder::new().mode(0o755).create(into)?;
     fs::set_permissions(into, Permissions::from_mode(0o755))?;
-    let mut archive = Archive::new(zstd::Decoder::new(bundle)?);
+    let mut archive = Archive::new(archive);
     let (mut entries, mut room) = (0, limits.bytes);
     // An entry lies in a directory that an entry made: no symlink is ever on the way.
     let mut directories = HashSet::from([PathBuf::new()]);

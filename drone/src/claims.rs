@@ -10,8 +10,9 @@ use crate::live::Live;
 use crate::machine;
 use std::sync::Arc;
 use std::time::Duration;
+use swarm_protocol::Code;
 use swarm_protocol::drone::ClaimRequest;
-use swarm_protocol::{Code, Digest};
+use swarm_protocol::resolution::HeldEpoch;
 
 /// How long the orchestrator shall hold a request that it has nothing for.
 const WAIT_SECONDS: u16 = 30;
@@ -23,10 +24,13 @@ pub async fn run(shop: &Arc<Workshop>) -> anyhow::Result<()> {
     let draining = shop.link.draining.clone();
     let mut waits = backoff();
     loop {
+        let mut changes = shop.epochs.changes();
         let claimed = tokio::select! {
             biased;
             // An answer that is lost here comes back when the session is closed.
             () = draining.cancelled() => return Ok(()),
+            // The same request is made again, with what is held now; an answer that is lost here is given again.
+            _ = changes.changed() => continue,
             claimed = claim_once(shop) => claimed,
         };
         let pause = match claimed {
@@ -54,6 +58,7 @@ pub async fn run(shop: &Arc<Workshop>) -> anyhow::Result<()> {
         };
         tokio::select! {
             () = draining.cancelled() => return Ok(()),
+            _ = changes.changed() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -66,22 +71,19 @@ enum Unclaimed {
 
 /// One request; empty when there was nothing, or when the session was over and another is open now.
 async fn claim_once(shop: &Workshop) -> Result<Vec<Arc<Live>>, Unclaimed> {
-    let epoch = shop.epochs.current().await.map_err(Unclaimed::Epoch)?.digest();
-    let request = message(&shop.link, epoch);
+    let held = shop.epochs.all().await.map_err(Unclaimed::Epoch)?;
+    let request = message(&shop.link, &held);
     match within(LIMIT, shop.link.client.claim(&request)).await {
         Ok(answer) => Ok(shop.link.desk().settle(request.session, request.request, answer.claims)),
         Err(error) if error.code() == Some(Code::StaleSession) => {
-            let mut sessions = shop.link.sessions();
-            shop.link.beat();
-            // The sender lives as long as the link.
-            let _ = sessions.wait_for(|now| now.session != request.session).await;
+            shop.link.another_session(request.session).await;
             Ok(Vec::new())
         }
         Err(error) => Err(Unclaimed::Call(error)),
     }
 }
 
-fn message(link: &Link, epoch: Digest) -> ClaimRequest {
+fn message(link: &Link, held: &[HeldEpoch]) -> ClaimRequest {
     let (session, settled) = {
         let desk = link.desk();
         (desk.session(), desk.settled())
@@ -90,7 +92,7 @@ fn message(link: &Link, epoch: Digest) -> ClaimRequest {
         session,
         request: settled + 1,
         want: 1,
-        epochs: vec![epoch],
+        epochs: held.iter().map(|held| held.epoch.digest()).collect(),
         memory_free_bytes: machine::memory().1,
         disk_free_bytes: machine::disk_free(&link.config.state_dir),
         wait_seconds: WAIT_SECONDS,

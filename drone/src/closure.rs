@@ -6,37 +6,20 @@
 //! PORTAGE.md 3 calls this best.
 
 use crate::cache::Cache;
+use crate::download::{self, Unbrought};
 use crate::failure::Failure;
 use crate::index;
-use crate::link::{CALL_LIMIT, CallError, Link, backoff, within};
+use crate::link::{CALL_LIMIT, Link, backoff, within};
 use crate::live::{Identity, Live};
 use crate::log::BuildLog;
 use crate::stop::Stop;
 use std::path::{Component, Path};
-use std::time::Duration;
-use swarm_protocol::Digest;
 use swarm_protocol::client::{BinhostClient, ClientError};
 use swarm_protocol::drone::Dependency;
 use swarm_protocol::state::FailureClass;
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
 
 /// How often a file is asked for in vain before the attempt fails.
 const TRIES: usize = 12;
-/// How long a download may deliver nothing.
-const STALL: Duration = Duration::from_mins(1);
-
-/// Why a file was not brought.
-#[derive(Debug, thiserror::Error)]
-enum Unbrought {
-    #[error(transparent)]
-    Call(#[from] CallError),
-    #[error("the binhost sent other bytes than the claim names")]
-    OtherBytes,
-    #[error("cannot be written: {0}")]
-    Disk(#[from] std::io::Error),
-}
-
 /// Fills `pkgdir` with the closure of `live`'s claim.
 pub async fn collect(
     link: &Link,
@@ -109,12 +92,7 @@ where
         };
         log.note(&format!("{what}: {error}"));
         tries += 1;
-        let hopeless = match &error {
-            Unbrought::Call(error) => !error.is_transient(),
-            Unbrought::OtherBytes => false,
-            Unbrought::Disk(_) => true,
-        };
-        if hopeless || tries == TRIES {
+        if !error.is_transient() || tries == TRIES {
             let reason = format!("the dependency file {what} cannot be brought: {error}");
             return Err(Failure::new(FailureClass::Infrastructure, reason).into());
         }
@@ -144,23 +122,8 @@ async fn download(link: &Link, live: &Live, cache: &Cache, wanted: &Dependency) 
     let identity = live.identity();
     let client = binhost(link, &identity);
     let (target, run) = (&identity.claim.target, identity.claim.run);
-    let mut response = within(CALL_LIMIT, client.staging(target, run, &wanted.path)).await?;
-    let mut file = File::create(cache.temporary(wanted.published)).await?;
-    let (mut hasher, mut size) = (blake3::Hasher::new(), 0);
-    loop {
-        let next = async { response.chunk().await.map_err(ClientError::from) };
-        let Some(bytes) = within(STALL, next).await? else { break };
-        size += bytes.len() as u64;
-        if size > wanted.size {
-            return Err(Unbrought::OtherBytes);
-        }
-        hasher.update(&bytes);
-        file.write_all(&bytes).await?;
-    }
-    file.flush().await?;
-    if size != wanted.size || Digest::from(hasher.finalize()) != wanted.published {
-        return Err(Unbrought::OtherBytes);
-    }
+    let call = client.staging(target, run, &wanted.path);
+    download::to_file(call, wanted.published, wanted.size, &cache.temporary(wanted.published)).await?;
     cache.keep(wanted.published)?;
     Ok(())
 }

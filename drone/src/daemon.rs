@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! heartbeat   every few seconds, never blocked by a build
+//! definitions long-poll, bring the drone to what is wanted, repeat
 //! claims      long-poll, build, repeat
 //! resolutions long-poll, ask Portage, repeat; on trusted drones
 //! signals     the first SIGTERM or SIGINT drains, the second stops now
@@ -10,7 +11,7 @@
 use crate::build::{Workshop, distfiles};
 use crate::cache::Cache;
 use crate::config::Config;
-use crate::epoch::Epochs;
+use crate::epoch::{Epochs, follow};
 use crate::link::{Link, within};
 use crate::live::Cancelled;
 use crate::preflight::{self, Verdict};
@@ -51,7 +52,7 @@ pub async fn run(config: Config, launcher: Launcher) -> anyhow::Result<()> {
         () = signals.next() => return Ok(()),
     };
     let shop = Arc::new(Workshop {
-        epochs: Epochs::new(config.clone(), launcher.clone()),
+        epochs: Epochs::open(config.clone(), launcher.clone())?,
         cache: Cache::open(&config.state_dir.join("cache"))?,
         link: Link::new(config, client, session),
         launcher,
@@ -111,6 +112,8 @@ impl Loops {
         let mut tasks = JoinSet::new();
         let here = shop.clone();
         tasks.spawn(async move { ("heartbeat", heartbeat::run(&here.link).await) });
+        let here = shop.clone();
+        tasks.spawn(async move { match follow::run(&here).await {} });
         let here = shop.clone();
         tasks.spawn(async move { ("claims", claims::run(&here).await) });
         let here = shop.clone();

@@ -17,6 +17,7 @@
 //! | [`root`] | clean roots: overlay, namespaces, processes |
 //! | [`emerge`], [`index`], [`pretend`], [`vdb`], [`artifact`] | Portage: commands, files, lists. Pure |
 //! | [`closure`], [`cache`] | dependency binaries |
+//! | [`download`] | files from the binhost |
 //! | [`log`], [`shipper`] | the build log and its way to the orchestrator |
 //! | [`failure`] | whose fault it was. Pure |
 //! | [`machine`] | /proc |
@@ -31,6 +32,7 @@ pub mod config;
 pub mod daemon;
 pub mod deliver;
 pub mod desk;
+pub mod download;
 pub mod emerge;
 pub mod enrol;
 pub mod epoch;

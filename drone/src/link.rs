@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use swarm_protocol::client::{ClientError, DroneClient};
 use swarm_protocol::drone::Session;
+use swarm_protocol::id::SessionId;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +68,14 @@ impl Link {
     pub fn reopened(&self, session: Session) {
         self.desk().reopen(session.session);
         self.session.send_replace(session);
+    }
+
+    /// Waits until another session than `former` is open; the heartbeat opens it.
+    pub async fn another_session(&self, former: SessionId) {
+        let mut sessions = self.sessions();
+        self.beat();
+        // The sender lives as long as `self`.
+        let _ = sessions.wait_for(|now| now.session != former).await;
     }
 
     /// Wants a heartbeat at once.

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use build_drone::config::Config;
-use build_drone::epoch::Epochs;
+use build_drone::epoch::own::Own;
 use build_drone::preflight::{self, Verdict};
 use build_drone::resolver::{by_hand, table};
 use build_drone::root::{Launcher, dir, enter};
@@ -150,7 +150,7 @@ fn trace(json: bool) {
 
 async fn print_epoch(mut config: Config, json: bool) -> anyhow::Result<ExitCode> {
     let _scratch = scratch(&mut config)?;
-    let epoch = Epochs::new(config, Launcher::this_program()).current().await?;
+    let epoch = Own::new(config, Launcher::this_program()).current().await?;
     let digest = epoch.digest();
     if json {
         println!("{}", serde_json::to_string_pretty(&serde_json::json!({"digest": digest, "epoch": epoch}))?);

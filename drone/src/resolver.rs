@@ -41,11 +41,11 @@ pub mod verdict;
 pub mod work;
 
 use crate::build::Workshop;
-use crate::link::{CallError, Link, backoff, within};
+use crate::link::{CallError, backoff, within};
 use std::time::Duration;
 use swarm_protocol::Code;
 use swarm_protocol::id::SessionId;
-use swarm_protocol::resolution::{HeldEpoch, Resolution, ResolveRequest};
+use swarm_protocol::resolution::{Resolution, ResolveRequest};
 use tokio::time::Instant;
 
 /// How long the orchestrator shall hold a request that it has nothing for.
@@ -66,10 +66,13 @@ pub async fn run(shop: &Workshop) {
     let mut refused = false;
     loop {
         let begun = Instant::now();
+        let mut changes = shop.epochs.changes();
         let asked = tokio::select! {
             biased;
             // An answer that is lost here is given up when the session is closed.
             () = draining.cancelled() => return,
+            // The same request is made again, with what is held now; a resolution that is lost here is given again.
+            _ = changes.changed() => continue,
             asked = ask_once(shop) => asked,
         };
         let pause = match asked {
@@ -92,6 +95,7 @@ pub async fn run(shop: &Workshop) {
         };
         tokio::select! {
             () = draining.cancelled() => return,
+            _ = changes.changed() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -129,23 +133,15 @@ impl Unasked {
 
 /// One request; nothing when there was nothing, or when the session was over and another is open now.
 async fn ask_once(shop: &Workshop) -> Result<Option<(SessionId, Resolution)>, Unasked> {
-    let epoch = shop.epochs.current().await.map_err(Unasked::Epoch)?;
+    let epochs = shop.epochs.all().await.map_err(Unasked::Epoch)?;
     let session = shop.link.desk().session();
-    let epochs = vec![HeldEpoch { definition: None, epoch }];
     let request = ResolveRequest { session, epochs, wait_seconds: WAIT_SECONDS };
     match within(LIMIT, shop.link.client.resolve(&request)).await {
         Ok(answer) => Ok(answer.resolution.map(|resolution| (session, resolution))),
         Err(error) if error.code() == Some(Code::StaleSession) => {
-            another_session(&shop.link, session).await;
+            shop.link.another_session(session).await;
             Ok(None)
         }
         Err(error) => Err(Unasked::Call(error)),
     }
-}
-
-async fn another_session(link: &Link, former: SessionId) {
-    let mut sessions = link.sessions();
-    link.beat();
-    // The sender lives as long as the link.
-    let _ = sessions.wait_for(|now| now.session != former).await;
 }

@@ -68,7 +68,7 @@ impl Bench {
             binhost_url: "http://127.0.0.1:1".to_owned(),
         };
         let shop = Workshop {
-            epochs: Epochs::new(config.clone(), launcher.clone()),
+            epochs: Epochs::open(config.clone(), launcher.clone()).unwrap(),
             cache: Cache::open(&state.path().join("cache")).unwrap(),
             link: Link::new(config, DroneClient::new("http://127.0.0.1:1", None), session),
             launcher,

@@ -5,13 +5,14 @@ mod orchestrator;
 
 pub use binhost::BinhostClient;
 pub use orchestrator::{AdminClient, DroneClient};
+pub use reqwest::Response;
 
 use crate::gentoo::TargetName;
 use crate::id::GenerationNumber;
 use crate::kept::{Between, Diff, Kept};
 use crate::problem::{Code, Problem};
 use crate::resolution::Finding;
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{RequestBuilder, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
