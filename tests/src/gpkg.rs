@@ -2,7 +2,9 @@
 
 use blake2::Blake2b512;
 use sha2::{Digest as _, Sha512};
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::Read;
 use swarm_protocol::drone::Claim;
 use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::BuildId;
@@ -63,6 +65,24 @@ pub fn package_of(cpv: &Cpv, build_id: BuildId, other: &[(&str, &str)], image: &
 
 fn compressed(files: &[(String, &[u8])]) -> Vec<u8> {
     zstd::encode_all(tar(files).as_slice(), 1).unwrap()
+}
+
+/// The metadata of a binary package, by key.
+#[must_use]
+pub fn metadata(package: &[u8]) -> BTreeMap<String, String> {
+    let mut container = tar::Archive::new(package);
+    let mut members = container.entries().unwrap().map(Result::unwrap);
+    let member = members.find(|member| member.path().unwrap().ends_with("metadata.tar.zst")).unwrap();
+    let mut files = tar::Archive::new(zstd::Decoder::new(member).unwrap());
+    let mut metadata = BTreeMap::new();
+    for file in files.entries().unwrap() {
+        let mut file = file.unwrap();
+        let key = file.path().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        let mut value = Vec::new();
+        file.read_to_end(&mut value).unwrap();
+        metadata.insert(key, String::from_utf8_lossy(&value).trim_end().to_owned());
+    }
+    metadata
 }
 
 /// A ustar of these files.

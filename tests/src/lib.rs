@@ -8,6 +8,7 @@
 //! | [`binhost`] | a binhost alone, which a test fills as orchestrator and drone |
 //! | [`embedded`] | an orchestrator that runs its own Postgres and Redis |
 //! | [`drone`] | a scripted drone that speaks the real protocol |
+//! | [`definitions`] | what workstations push |
 //! | [`gpkg`] | binary packages for scripted drones |
 //! | [`plans`] | plans and epochs |
 //! | [`machines`] | machines in which real Portage runs: boxes |
@@ -29,6 +30,7 @@ pub mod binhost;
 pub mod checker;
 pub mod cli;
 pub mod database;
+pub mod definitions;
 pub mod drone;
 pub mod embedded;
 pub mod gpkg;

@@ -40,8 +40,19 @@ impl Machine {
     /// Starts a machine with the root `base` (a compiler) or `workstation` (none).
     #[must_use]
     pub fn up(kind: &str, root: &str, binds: &[String]) -> Self {
+        Self::up_with(kind, &["--root", root], binds)
+    }
+
+    /// Starts a machine with an sshd that lets root in with the key whose public half is in that file.
+    #[must_use]
+    pub fn server(kind: &str, authorized_key: &Path, binds: &[String]) -> Self {
+        let key = authorized_key.to_str().unwrap();
+        Self::up_with(kind, &["--root", "base", "--sshd", "--authorized-key", key], binds)
+    }
+
+    fn up_with(kind: &str, options: &[&str], binds: &[String]) -> Self {
         let name = format!("{kind}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut arguments = vec!["up", &name, "--root", root];
+        let mut arguments = [&["up", &name], options].concat();
         for bind in binds {
             arguments.extend(["--bind", bind]);
         }
@@ -84,6 +95,12 @@ impl Machine {
         let mut outer = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("gentoo-box/box"));
         outer.args(["exec", &self.name, "--"]).args(command);
         Process::start(&mut outer, log)
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn ip(&self) -> String {
+        boxes_ok(&["ip", &self.name])
     }
 
     /// Its files, as the host sees them.
