@@ -170,3 +170,101 @@ fn prepare(dir: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+    use swarm_bundle::tree;
+
+    const LIMITS: Limits = Limits { entries: 100, bytes: 10_000 };
+
+    fn git(dir: &Path, arguments: &[&str]) -> String {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"];
+        let output = Command::new("git").args(identity).args(arguments).current_dir(dir).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A work tree whose attributes would change what a checkout and an archive are, and its commit.
+    fn repository(work: &Path) -> String {
+        let attributes = "left-out export-ignore\nfilled export-subst\n*.bat text eol=crlf\n*.id ident\n";
+        fs::create_dir(work.join("profiles")).unwrap();
+        for (file, text) in [
+            (".gitattributes", attributes),
+            ("left-out", "x"),
+            ("filled", "$Format:%H$\n"),
+            ("a.bat", "one\ntwo\n"),
+            ("a.id", "$Id$\n"),
+            ("profiles/repo_name", "box\n"),
+        ] {
+            fs::write(work.join(file), text).unwrap();
+        }
+        std::os::unix::fs::symlink("filled", work.join("link")).unwrap();
+        git(work, &["init", "--quiet"]);
+        git(work, &["add", "."]);
+        git(work, &["commit", "--quiet", "--message=x"]);
+        git(work, &["rev-parse", "HEAD"])
+    }
+
+    #[tokio::test]
+    async fn a_commit_comes_out_as_it_was_put_in() {
+        let place = tempfile::tempdir().unwrap();
+        let work = place.path().join("work");
+        fs::create_dir(&work).unwrap();
+        let commit = repository(&work);
+        git(place.path(), &["clone", "--quiet", "--bare", "work", "mirror"]);
+        let mirror = Mirror { dir: place.path().join("mirror"), uri: "https://127.0.0.1:1/none" };
+        assert!(!mirror.bring(&commit).await.unwrap(), "it is there: nobody is asked");
+        let out = place.path().join("out");
+        let content = mirror.export(&commit, &out, LIMITS).await.unwrap();
+        assert_eq!(content, tree::content(&out, &[]).unwrap());
+        fs::remove_dir_all(work.join(".git")).unwrap();
+        assert_eq!(swarm_bundle::compare::compare(&work, &out).unwrap(), []);
+        let small = Limits { bytes: 10, ..LIMITS };
+        let error = mirror.export(&commit, &place.path().join("small"), small).await.unwrap_err();
+        assert!(format!("{error:#}").contains("more than 10 bytes"), "{error:#}");
+        // The name of a tree, or of a commit that nobody has, is none.
+        let tree = git(place.path(), &["-C", "mirror", "rev-parse", &format!("{commit}^{{tree}}")]);
+        for wrong in [tree, "1".repeat(40)] {
+            let error = mirror.bring(&wrong).await.unwrap_err();
+            assert!(format!("{error:#}").contains("cannot fetch from https://127.0.0.1:1/none"), "{error:#}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_but_https_and_ssh_is_spoken() {
+        let place = tempfile::tempdir().unwrap();
+        let work = place.path().join("work");
+        fs::create_dir(&work).unwrap();
+        let commit = repository(&work);
+        let ran = place.path().join("ran");
+        let helper = format!("ext::sh -c 'touch {}'", ran.display());
+        for uri in [work.to_str().unwrap(), &format!("file://{}", work.display()), &helper] {
+            let mirror = Mirror { dir: place.path().join("mirror"), uri };
+            let error = format!("{:#}", mirror.bring(&commit).await.unwrap_err());
+            assert!(error.contains("not allowed"), "{uri}: {error}");
+        }
+        assert!(!ran.exists());
+    }
+
+    #[test]
+    fn what_a_killed_fetch_left_is_no_obstacle_and_a_grown_mirror_goes() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("mirror");
+        prepare(&dir).unwrap();
+        let packs = dir.join("objects/pack");
+        fs::create_dir_all(&packs).unwrap();
+        fs::write(dir.join("shallow.lock"), "").unwrap();
+        fs::write(packs.join("tmp_pack_x"), "").unwrap();
+        for number in 0..PACKS {
+            fs::write(packs.join(format!("pack-{number}.pack")), "").unwrap();
+        }
+        prepare(&dir).unwrap();
+        assert!(!dir.join("shallow.lock").exists());
+        assert_eq!(fs::read_dir(&packs).unwrap().count(), PACKS);
+        fs::write(packs.join("pack-more.pack"), "").unwrap();
+        prepare(&dir).unwrap();
+        assert!(!dir.exists());
+    }
+}
