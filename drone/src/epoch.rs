@@ -110,20 +110,18 @@ impl Epochs {
     pub async fn foundation(&self, asked: Digest) -> anyhow::Result<Option<Foundation>> {
         let held = self.held.borrow().values().find(|held| held.digest == asked).cloned();
         match held {
-            Some(held) => Ok(self.still_holds(&held).await?.then(|| held.foundation.clone())),
+            Some(held) => Ok(self.still_holds(vec![held.clone()]).await?.then(|| held.foundation.clone())),
             None if self.own.current().await?.digest() == asked => Ok(Some(self.own.foundation().clone())),
             None => Ok(None),
         }
     }
 
-    /// Whether what is held is as it was brought; else it is held no longer.
-    async fn still_holds(&self, held: &Arc<Held>) -> anyhow::Result<bool> {
-        let (store, looked_at) = (self.store.clone(), held.clone());
-        if tokio::task::spawn_blocking(move || looked_at.is_sound(&store)).await?? {
-            return Ok(true);
-        }
-        self.retain(|other| !Arc::ptr_eq(other, held));
-        Ok(false)
+    /// Whether all of this is as it was brought; what is not is held no longer.
+    async fn still_holds(&self, held: Vec<Arc<Held>>) -> anyhow::Result<bool> {
+        let store = self.store.clone();
+        let changed = tokio::task::spawn_blocking(move || bring::changed(&held, &store)).await??;
+        self.retain(|held| !changed.iter().any(|changed| Arc::ptr_eq(held, changed)));
+        Ok(changed.is_empty())
     }
 
     fn holds(&self, held: Held) {

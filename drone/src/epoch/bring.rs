@@ -8,6 +8,8 @@ use crate::download;
 use crate::root::Foundation;
 use anyhow::{Context, ensure};
 use rustix::fs::XattrFlags;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -35,21 +37,32 @@ pub struct Held {
 }
 
 impl Held {
-    /// Whether nobody has changed anything.
-    pub fn is_sound(&self, store: &Store) -> io::Result<bool> {
-        for part in &self.parts {
-            if !store.is_sound(*part)? {
-                return Ok(false);
-            }
-        }
-        Ok(base::fingerprint(self.foundation.base_root())? == self.base)
-    }
-
     /// Where its parts are on the disk.
     #[must_use]
     pub fn places(&self, store: &Store) -> Vec<PathBuf> {
         self.parts.iter().map(|part| store.place(*part)).collect()
     }
+}
+
+/// Those of `held` that somebody has changed a part of, or whose base root is another. Each part is looked at once: targets
+/// share repositories, and the largest has more than a hundred thousand files.
+pub fn changed(held: &[Arc<Held>], store: &Store) -> io::Result<Vec<Arc<Held>>> {
+    let (mut parts, mut roots) = (BTreeMap::new(), BTreeMap::new());
+    for held in held {
+        for part in &held.parts {
+            if let Entry::Vacant(new) = parts.entry(*part) {
+                new.insert(store.is_sound(*part)?);
+            }
+        }
+        if let Entry::Vacant(new) = roots.entry(held.foundation.base_root()) {
+            new.insert(base::fingerprint(held.foundation.base_root())?);
+        }
+    }
+    let is_changed = |held: &&Arc<Held>| {
+        held.parts.iter().any(|part| parts.get(part) == Some(&false))
+            || roots.get(held.foundation.base_root()) != Some(&held.base)
+    };
+    Ok(held.iter().filter(is_changed).cloned().collect())
 }
 
 /// What the parts of a definition are called on the disk, as far as that is known before they are brought.

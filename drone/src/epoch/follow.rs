@@ -134,18 +134,14 @@ impl Follower {
         if let Err(error) = self.tidy(&wanted).await {
             tracing::warn!(error = format!("{error:#}"), "cannot remove what no definition needs");
         }
+        let held = self.shop.epochs.held.borrow().values().cloned().collect();
+        if let Err(error) = self.shop.epochs.still_holds(held).await {
+            tracing::warn!(error = format!("{error:#}"), "cannot look at what is held; its use will");
+        }
         for wanted in wanted {
             let id = wanted.definition.id;
-            if self.is_at(id) || self.waits_for(id, Instant::now()) {
-                continue;
-            }
-            let held = self.shop.epochs.held.borrow().get(&id).cloned();
-            let holds = match &held {
-                Some(held) => self.shop.epochs.still_holds(held).await,
-                None => Ok(false),
-            };
-            // What cannot be looked at now is looked at again when it is used.
-            if !holds.unwrap_or(true) {
+            let is_held = self.shop.epochs.held.borrow().contains_key(&id);
+            if !is_held && !self.is_at(id) && !self.waits_for(id, Instant::now()) {
                 let task = self.bringing.spawn(bring_one(self.shop.clone(), wanted));
                 self.busy.insert(task.id(), id);
             }

@@ -24,7 +24,7 @@ use swarm_bundle::tree;
 use swarm_protocol::Digest;
 
 /// A part of a definition, by its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// `/etc/portage`.
     Configuration(Digest),
