@@ -46,7 +46,13 @@ impl fmt::Display for Check {
 pub async fn checks(config: &Config, launcher: &Launcher) -> Vec<Check> {
     let mut checks =
         vec![root_user(), bwrap(), base_root(config), scanelf(&config.base_root), gpg(&config.base_root)];
-    checks.extend([machine_id(config), token_file(&config.token_file), disk(config), control_groups()]);
+    checks.extend([
+        machine_id(config),
+        token_file(&config.token_file),
+        disk(config),
+        control_groups(),
+        git(),
+    ]);
     if checks.iter().all(|check| check.verdict != Verdict::Missing) {
         checks.push(portage(config, launcher).await);
     }
@@ -70,9 +76,7 @@ fn root_user() -> Check {
 }
 
 fn bwrap() -> Check {
-    let output = Process::new("bwrap").arg("--version").stdin(Stdio::null()).output();
-    let version = output.ok().filter(|output| output.status.success());
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let version = version_of("bwrap");
     check(
         "bwrap",
         version.is_some(),
@@ -80,6 +84,18 @@ fn bwrap() -> Check {
         version.as_deref().unwrap_or_default(),
         "install bubblewrap",
     )
+}
+
+fn git() -> Check {
+    let version = version_of("git");
+    let remedy = "install git: without it the drone cannot have repositories that were pushed by commit";
+    check("git", version.is_some(), Verdict::Weak, version.as_deref().unwrap_or_default(), remedy)
+}
+
+/// What a program says to `--version`, if it is there.
+fn version_of(program: &str) -> Option<String> {
+    let output = Process::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn base_root(config: &Config) -> Check {

@@ -5,17 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use swarm_protocol::admin::{NewRun, NewTarget, Run};
 use swarm_protocol::binhost::Provided;
-use swarm_protocol::definition::Source;
+use swarm_protocol::definition::{RepositorySource, Source};
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::RunId;
 use swarm_protocol::state::RunState;
 use swarm_tests::definitions::{self, configuration, push, snapshot};
 use swarm_tests::machines::{self, DroneMachine, Machine, Place};
+use swarm_tests::process::Process;
 use swarm_tests::swarm::{Settings, Swarm, target};
 use swarm_tests::{checker, gpkg, wait};
 
@@ -57,7 +58,7 @@ fn telling(swarm: &Swarm, names: &[&str]) -> PathBuf {
 }
 
 fn world(names: &[&str]) -> String {
-    names.iter().map(|name| format!("swarm-test/{name}\n")).collect()
+    names.iter().flat_map(|name| ["swarm-test/", name, "\n"]).collect()
 }
 
 async fn new_target(swarm: &Swarm, name: &str) -> TargetName {
@@ -215,7 +216,10 @@ async fn a_drone_that_is_behind_catches_up_before_it_claims() {
 struct GitServer {
     machine: Machine,
     key: PathBuf,
+    _silence: Process,
 }
+
+const SILENT: u16 = 2222;
 
 impl GitServer {
     fn start(files: &Path, repository: &Path) -> Self {
@@ -225,7 +229,10 @@ impl GitServer {
         assert!(made.unwrap().success());
         let binds = [format!("{}:/srv/work", repository.display())];
         let machine = Machine::server("git", &key.with_extension("pub"), &binds);
-        let this = Self { machine, key };
+        let listen =
+            format!("import socket, time; here = socket.create_server(('', {SILENT})); time.sleep(3600)");
+        let silence = machine.spawn(&["python3", "-c", &listen], &files.join("silence.log"));
+        let this = Self { machine, key, _silence: silence };
         let _ = this
             .git("init --quiet --initial-branch=main && git add . && git init --quiet --bare /srv/box.git");
         this
@@ -247,8 +254,22 @@ impl GitServer {
         self.git("rev-parse HEAD")
     }
 
-    fn uri(&self, path: &str) -> String {
-        format!("root@{}:{path}", self.machine.ip())
+    /// The boxes' repository, from here.
+    fn repository(&self, path: &str, commit: &str) -> RepositorySource {
+        let uri = format!("root@{}:{path}", self.machine.ip());
+        definitions::repository(Source::Git { uri, commit: commit.to_owned() })
+    }
+
+    /// One behind a port where somebody listens and says nothing.
+    fn silent_repository(&self, commit: &str) -> RepositorySource {
+        let uri = format!("ssh://root@{}:{SILENT}/srv/box.git", self.machine.ip());
+        definitions::repository(Source::Git { uri, commit: commit.to_owned() })
+    }
+
+    /// A drone that this machine lets in.
+    async fn drone(&self, swarm: &Swarm) -> DroneMachine {
+        let prepare = self.introduction();
+        DroneMachine::start_at(swarm, "ant", Place { prepare: Some(&prepare), ..Place::default() }).await
     }
 
     /// What makes root of another machine known here, and this machine known there.
@@ -258,84 +279,110 @@ impl GitServer {
         let key = fs::read_to_string(&self.key).unwrap();
         write!(script, "cat >/root/.ssh/id_ed25519 <<'END'\n{key}END\nchmod 600 /root/.ssh/id_ed25519\n")
             .unwrap();
-        write!(script, "echo '{} {}' >/root/.ssh/known_hosts\n", self.machine.ip(), host.trim()).unwrap();
+        writeln!(script, "echo '{} {}' >/root/.ssh/known_hosts", self.machine.ip(), host.trim()).unwrap();
         script
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_is_at_the_commit_that_was_pushed_and_what_is_broken_holds_up_nothing() {
+async fn a_repository_is_at_the_commit_that_was_pushed_although_the_branch_moved_on() {
     let swarm = machines::reachable_swarm(Settings::default()).await;
     let work = telling(&swarm, &["one"]);
-    // The archive of a commit is its files, whatever the repository would leave out of one.
+    // The tree of a commit is its files, whatever the repository would leave out of an archive.
     fs::write(work.join(".gitattributes"), "swarm-test export-ignore\n").unwrap();
     let server = GitServer::start(swarm.path(), &work);
     let commit = server.commit();
-    let _ = server.machine.ok(&["cp", "-r", "/srv/box.git", "/srv/other.git"]);
-    // The branch moves on: what it has now does not compile.
     let ebuild = work.join("swarm-test/one/one-1.ebuild");
-    fs::write(&ebuild, TELLING.replace("return 0;", "")).unwrap();
-    let moved = server.commit();
-    assert_ne!(moved, commit);
-
+    fs::write(&ebuild, TELLING.replace("return 0;", "does not compile")).unwrap();
+    let _ = server.commit();
     let good = configuration(swarm.path().join("good"), "CFLAGS=\"-O2\"\nUSE=\"colour\"");
-    let native = configuration(swarm.path().join("native"), "CFLAGS=\"-O2 -march=native\"");
-    let profile = configuration(swarm.path().join("profile"), "");
-    fs::remove_file(profile.join("make.profile")).unwrap();
-    std::os::unix::fs::symlink("/var/db/repos/swarm-box/profiles/none", profile.join("make.profile"))
-        .unwrap();
-    let at = |path: &str, commit: &str| {
-        definitions::repository(Source::Git { uri: server.uri(path), commit: commit.to_owned() })
-    };
-    let broken = [
-        ("absent", &good, at("/srv/absent.git", &moved), "cannot fetch from"),
-        ("unknown", &good, at("/srv/other.git", &"1".repeat(40)), "has no commit"),
-        ("native", &native, at("/srv/box.git", &commit), "-march=native"),
-        ("profile", &profile, at("/srv/box.git", &commit), "make.profile leads to"),
-    ];
-    for (name, configuration, repository, _) in &broken {
-        let target = new_target(&swarm, name).await;
-        push(&swarm, &target, configuration, repository, &world(&["one"])).await;
-        start(&swarm, &target).await;
-    }
-    push(&swarm, &target(), &good, &at("/srv/box.git", &commit), &world(&["one"])).await;
-    let prepare = server.introduction();
-    let place = Place { prepare: Some(&prepare), ..Place::default() };
-    let drone = DroneMachine::start_at(&swarm, "ant", place).await;
+    push(&swarm, &target(), &good, &server.repository("/srv/box.git", &commit), &world(&["one"])).await;
+    let drone = server.drone(&swarm).await;
     let run = promoted(&swarm, start(&swarm, &target()).await).await;
     built_with(&swarm, &run, "-O2", true).await;
-    let log = fs::read_to_string(&drone.log).unwrap();
-    for (name, _, _, says) in &broken {
-        let target: TargetName = (*name).parse().unwrap();
-        let runs = swarm.admin.runs(Some(&target), true).await.unwrap();
-        assert_eq!(runs[0].state, RunState::Resolving, "nobody can resolve {name}");
-        let said = log.lines().filter(|line| line.contains("WARN") && line.contains(says)).count();
-        assert_eq!(said, 1, "{name}: {says}\n{log}");
-    }
 
-    // A server that gives single commits gives no more than that: the tip of the branch is never fetched.
-    let _ = server.machine.ok(&[
-        "git",
-        "-C",
-        "/srv/box.git",
-        "config",
-        "uploadpack.allowReachableSHA1InWant",
-        "true",
-    ]);
+    // A server that gives single commits is asked for no more than that: the branch's tip is never fetched.
+    let setting = ["config", "uploadpack.allowReachableSHA1InWant", "true"];
+    let _ = server.machine.ok(&[&["git", "-C", "/srv/box.git"], &setting[..]].concat());
     fs::write(&ebuild, TELLING).unwrap();
     fs::rename(&ebuild, ebuild.with_file_name("one-2.ebuild")).unwrap();
     let next = server.commit();
     fs::write(&ebuild, TELLING).unwrap();
     let tip = server.commit();
-    push(&swarm, &target(), &good, &at("/srv/box.git", &next), &world(&["one"])).await;
+    push(&swarm, &target(), &good, &server.repository("/srv/box.git", &next), &world(&["one"])).await;
     let run = promoted(&swarm, start(&swarm, &target()).await).await;
     for package in metadata(&swarm, &run).await {
         assert_eq!(package["PF"], "one-2");
     }
-    let mirrors = "for mirror in /var/lib/build-drone/epochs/git/*; do git --git-dir $mirror cat-file -t";
-    let has = |commit: &str| {
-        drone.machine.ok(&["sh", "-c", &format!("{mirrors} {commit} 2>/dev/null; done; true")])
+    let mirror = "git --git-dir /var/lib/build-drone/epochs/git/* cat-file -t";
+    let has = |commit: &str| drone.machine.run(&["sh", "-c", &format!("{mirror} {commit}")]).status.success();
+    assert_eq!((has(&next), has(&tip)), (true, false));
+    assert_eq!(held(&drone), [2, 1]);
+    checker::check(&swarm.admin, &swarm.database.pool).await;
+}
+
+/// Pushes what nobody can hold, each to a target of its own with a run; and why, as the drone says.
+async fn push_broken(swarm: &Swarm, server: &GitServer, good: &Path) -> Vec<(TargetName, &'static str)> {
+    let commit = server.commit();
+    let native = configuration(swarm.path().join("native"), "CFLAGS=\"-O2 -march=native\"");
+    let profile = configuration(swarm.path().join("profile"), "");
+    fs::remove_file(profile.join("make.profile")).unwrap();
+    symlink("/var/db/repos/swarm-box/profiles/none", profile.join("make.profile")).unwrap();
+    let lost = swarm.path().join("lost");
+    fs::create_dir(&lost).unwrap();
+    let lost = snapshot(swarm, &lost).await;
+    let Source::Tree { bundle, .. } = lost.source else { panic!("{lost:?}") };
+    let box_git = server.repository("/srv/box.git", &commit);
+    let nobodys = "1".repeat(40);
+    let mut broken = Vec::new();
+    for (name, configuration, repository, says) in [
+        ("hangs", good, server.silent_repository(&nobodys), "cannot fetch from ssh://"),
+        ("absent", good, server.repository("/srv/absent.git", &nobodys), "cannot fetch from root@"),
+        ("unknown", good, server.repository("/srv/box.git", &nobodys), "has no commit"),
+        ("native", &native, box_git.clone(), "-march=native"),
+        ("profile", &profile, box_git.clone(), "make.profile leads to"),
+        ("lost", good, lost, "are no longer here"),
+    ] {
+        let target = new_target(swarm, name).await;
+        push(swarm, &target, configuration, &repository, &world(&["one"])).await;
+        start(swarm, &target).await;
+        broken.push((target, says));
+    }
+    let digest = bundle.to_string();
+    fs::remove_file(swarm.binhost_directory().join("blobs").join(&digest[..2]).join(&digest)).unwrap();
+    broken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_held_is_said_once_and_holds_up_nothing() {
+    let swarm = machines::reachable_swarm(Settings::default()).await;
+    let server = GitServer::start(swarm.path(), &telling(&swarm, &["one"]));
+    let good = configuration(swarm.path().join("good"), "CFLAGS=\"-O2\"\nUSE=\"colour\"");
+    let broken = push_broken(&swarm, &server, &good).await;
+    let repository = server.repository("/srv/box.git", &server.git("rev-parse HEAD"));
+    push(&swarm, &target(), &good, &repository, &world(&["one"])).await;
+    let drone = server.drone(&swarm).await;
+    let run = promoted(&swarm, start(&swarm, &target()).await).await;
+    built_with(&swarm, &run, "-O2", true).await;
+    for (target, _) in &broken {
+        let runs = swarm.admin.runs(Some(target), true).await.unwrap();
+        assert_eq!(runs[0].state, RunState::Resolving, "nobody can resolve {target}");
+    }
+    let warned = |log: &str, says: &str| {
+        log.lines().filter(|line| line.contains("WARN") && line.contains(says)).count()
     };
-    assert_eq!((has(&next).trim(), has(&tip).trim()), ("commit", ""));
+    let log = wait::until(90, "the drone to give up the server that hangs", async || {
+        let log = fs::read_to_string(&drone.log).unwrap();
+        (warned(&log, broken[0].1) > 0).then_some(log)
+    })
+    .await;
+    for (target, says) in &broken {
+        assert_eq!(warned(&log, says), 1, "{target}: {says}\n{log}");
+    }
+    let place = |what: &str| log.find(what).unwrap();
+    assert!(
+        place("the drone holds the definition") < place(broken[0].1),
+        "the one that hangs is not waited for"
+    );
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }

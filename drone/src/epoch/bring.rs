@@ -6,7 +6,7 @@ use super::store::{Part, Store};
 use super::{Epochs, base, compat, judge};
 use crate::download;
 use crate::root::Foundation;
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use rustix::fs::XattrFlags;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -160,7 +160,8 @@ impl Bringer<'_> {
         let archive = aside.path().join("bundle");
         let call = self.binhost.bundle(bundle.bundle);
         let fetched = download::to_file(call, bundle.bundle, bundle.bytes, &archive).await;
-        fetched.with_context(|| format!("the bundle {} cannot be brought", bundle.bundle))?;
+        // Its text has its causes already.
+        fetched.map_err(|error| anyhow!("the bundle {} cannot be brought: {error}", bundle.bundle))?;
         let store = self.store.clone();
         let unpacked = move || {
             let made = aside.path().join("made");
