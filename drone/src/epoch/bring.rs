@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use swarm_bundle::repos::Repo;
 use swarm_bundle::{Limits, unpack};
 use swarm_protocol::Digest;
 use swarm_protocol::client::BinhostClient;
@@ -99,18 +100,18 @@ pub async fn bring(
         let (tree, new) = brought.with_context(|| format!("its repository {}", repository.name))?;
         made += usize::from(new);
         parts.push(tree);
-        trees.push((PathBuf::from(&repository.location), epochs.store.place(tree)));
+        let repo = Repo { name: repository.name.clone(), location: repository.location.clone() };
+        trees.push((repo, epochs.store.place(tree)));
     }
     let (config, launcher) = (&epochs.config, &epochs.launcher);
-    let foundation = Foundation::of_definition(config, epochs.store.place(configuration), &trees);
+    let foundation = Foundation::of_definition(config, epochs.store.place(configuration), trees);
     judge::profile(&foundation)?;
     let root = foundation.base_root().to_owned();
     let identity = move || io::Result::Ok((base::fingerprint(&root)?, base::id(&root)?));
     let (base, base_root) = tokio::task::spawn_blocking(identity).await??;
-    let repositories = judge::repositories(&definition);
-    let compat = compat::of(config, launcher, &foundation, &repositories, &definition.id.to_string()).await?;
+    let compat = compat::of(config, launcher, &foundation, &definition.id.to_string()).await?;
     judge::no_native(&compat, &foundation.portage_dir())?;
-    judge::same_repositories(config, launcher, &foundation, &repositories, definition.id).await?;
+    judge::same_repositories(config, launcher, &foundation, definition.id).await?;
     let epoch = Epoch {
         base_root,
         configuration: definition.configuration.content,

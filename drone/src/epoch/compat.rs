@@ -26,12 +26,11 @@ const ABI: &[&str] = &["llvm-runtimes/libcxx", "sys-devel/gcc", "sys-libs/glibc"
 /// The same where the base is a Debian.
 const ABI_DPKG: &[&str] = &["libc6", "libgcc-s1", "libstdc++6"];
 
-/// Asks the Portage of a root on `foundation`, which has these repositories, in a throw-away root called `name`.
+/// Asks the Portage of a root on `foundation`, in a throw-away root called `name`.
 pub async fn of(
     config: &Config,
     launcher: &Launcher,
     foundation: &Foundation,
-    repositories: &[Repo],
     name: &str,
 ) -> anyhow::Result<Compat> {
     let mut argv = ["portageq", "envvar", "ARCH", "CHOST"].map(str::to_owned).to_vec();
@@ -42,7 +41,7 @@ pub async fn of(
     Ok(Compat {
         chost,
         flags,
-        profile: profile(&foundation.portage_dir(), repositories)?,
+        profile: profile(&foundation.portage_dir(), &foundation.repositories()?)?,
         abi: abi(foundation.base_root())?,
     })
 }

@@ -9,7 +9,6 @@ use std::fs;
 use std::path::Path;
 use swarm_bundle::repos::Repo;
 use swarm_bundle::tree;
-use swarm_protocol::definition::{Definition, RepositorySource};
 use swarm_protocol::epoch::Compat;
 use swarm_protocol::id::DefinitionId;
 
@@ -44,29 +43,21 @@ fn native(text: &str) -> Option<&'static str> {
     words.find_map(|word| NATIVE.iter().find(|flag| word.ends_with(**flag)).copied())
 }
 
-/// The repositories of a definition, and where they are.
-#[must_use]
-pub fn repositories(definition: &Definition) -> Vec<Repo> {
-    let repo =
-        |source: &RepositorySource| Repo { name: source.name.clone(), location: source.location.clone() };
-    definition.repositories.iter().map(repo).collect()
-}
-
 /// Refuses a root whose Portage knows other repositories than the definition's, or knows them elsewhere: an ebuild of
 /// the base root, say, that no epoch tells of.
 pub async fn same_repositories(
     config: &Config,
     launcher: &Launcher,
     foundation: &Foundation,
-    wanted: &[Repo],
     definition: DefinitionId,
 ) -> anyhow::Result<()> {
+    let wanted = foundation.repositories()?;
     let argv = ["sh", "-c", QUESTION, "sh"].map(str::to_owned).into_iter();
     let argv = argv.chain(wanted.iter().map(|repo| repo.name.to_string())).collect();
     let command = Command { argv, environment: base_environment(), ..Command::default() };
     let name = format!("repositories-{definition}");
     let answer = launcher.scratch(config, foundation, &name, &command).await?;
-    compare(&answer, wanted)
+    compare(&answer, &wanted)
 }
 
 /// The names of all repositories in one line, then a line for the location of each that is asked for.

@@ -45,12 +45,11 @@ impl Own {
         {
             return Ok(epoch.clone());
         }
-        let repos = self.read(|foundation| Ok(repos::configured(foundation.base_root())?)).await?;
         let epoch = Epoch {
             base_root: self.read(|foundation| Ok(base::id(foundation.base_root())?)).await?,
             configuration: self.read(configuration).await?,
             repositories: self.read(repositories).await?,
-            compat: compat::of(&self.config, &self.launcher, &self.foundation, &repos, "own").await?,
+            compat: compat::of(&self.config, &self.launcher, &self.foundation, "own").await?,
         };
         *known = Some((seen, epoch.clone()));
         Ok(epoch)
@@ -77,7 +76,7 @@ const SKIPPED: &[&str] = &["gnupg"];
 /// The repositories that Portage finds, and where they are on the host. It passes over those that are not there.
 fn present(foundation: &Foundation) -> anyhow::Result<Vec<(Repo, PathBuf)>> {
     let located = |repo: Repo| (foundation.on_host(Path::new(&repo.location)), repo);
-    let repos = repos::configured(foundation.base_root())?.into_iter().map(located);
+    let repos = foundation.repositories()?.into_iter().map(located);
     let present: Vec<_> =
         repos.filter(|(location, _)| location.is_dir()).map(|(location, repo)| (repo, location)).collect();
     ensure!(!present.is_empty(), "no repository of the base root's repos.conf is there");

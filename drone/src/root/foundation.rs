@@ -12,13 +12,21 @@
 use super::Mount;
 use crate::config::{Bind, Config};
 use std::path::{Path, PathBuf};
+use swarm_bundle::repos::{self, Repo, ReposError};
 
 /// What a root stands on. Nothing in it is ever written to, but where a configured bind allows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foundation {
     base_root: PathBuf,
-    configuration: Option<PathBuf>,
+    /// A definition's.
+    pushed: Option<Pushed>,
     mounts: Vec<Mount>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pushed {
+    configuration: PathBuf,
+    repositories: Vec<Repo>,
 }
 
 impl Foundation {
@@ -26,21 +34,23 @@ impl Foundation {
     #[must_use]
     pub fn own(config: &Config) -> Self {
         let mounts = config.binds.iter().map(bound).collect();
-        Self { base_root: config.base_root.clone(), configuration: None, mounts }
+        Self { base_root: config.base_root.clone(), pushed: None, mounts }
     }
 
-    /// A definition's: its configuration as a layer, and the trees of its repositories, each as (location, tree).
+    /// A definition's: its configuration as a layer, and its repositories, each with its tree.
     #[must_use]
-    pub fn of_definition(config: &Config, configuration: PathBuf, trees: &[(PathBuf, PathBuf)]) -> Self {
-        let is_covered = |bind: &&Bind| trees.iter().any(|(location, _)| bind.target.starts_with(location));
+    pub fn of_definition(config: &Config, configuration: PathBuf, trees: Vec<(Repo, PathBuf)>) -> Self {
+        let is_covered = |bind: &&Bind| trees.iter().any(|(repo, _)| bind.target.starts_with(&repo.location));
         let binds = config.binds.iter().filter(|bind| !is_covered(bind)).map(bound);
-        let repositories = trees.iter().map(|(location, tree)| Mount {
+        let mount = |(repo, tree): &(Repo, PathBuf)| Mount {
             source: tree.clone(),
-            target: location.clone(),
+            target: PathBuf::from(&repo.location),
             read_only: true,
-        });
-        let mounts = binds.chain(repositories).collect();
-        Self { base_root: config.base_root.clone(), configuration: Some(configuration), mounts }
+        };
+        let mounts = binds.chain(trees.iter().map(mount)).collect();
+        let repositories = trees.into_iter().map(|(repo, _)| repo).collect();
+        let pushed = Some(Pushed { configuration, repositories });
+        Self { base_root: config.base_root.clone(), pushed, mounts }
     }
 
     /// The base root, which has the installed packages.
@@ -52,7 +62,8 @@ impl Foundation {
     /// The overlay's lower layers, the uppermost first.
     #[must_use]
     pub fn layers(&self) -> Vec<PathBuf> {
-        self.configuration.iter().chain([&self.base_root]).cloned().collect()
+        let configuration = self.pushed.iter().map(|pushed| &pushed.configuration);
+        configuration.chain([&self.base_root]).cloned().collect()
     }
 
     /// The host's directories in the root, in order.
@@ -64,7 +75,15 @@ impl Foundation {
     /// `/etc/portage`, on the host.
     #[must_use]
     pub fn portage_dir(&self) -> PathBuf {
-        self.configuration.as_ref().unwrap_or(&self.base_root).join("etc/portage")
+        self.pushed.as_ref().map_or(&self.base_root, |pushed| &pushed.configuration).join("etc/portage")
+    }
+
+    /// The ebuild repositories that Portage has there, by name, whether or not they are there.
+    pub fn repositories(&self) -> Result<Vec<Repo>, ReposError> {
+        match &self.pushed {
+            Some(pushed) => Ok(pushed.repositories.clone()),
+            None => repos::configured(&self.base_root),
+        }
     }
 
     /// The path on the host of a path in the root outside of `/etc/portage`: through the innermost mount, else in the
@@ -112,8 +131,10 @@ mod tests {
             ("/host/mirror", "/mirror"),
         ];
         let config = testing::config("/base", &binds);
-        let trees = [("/var/db/repos/box".into(), "/trees/1".into())];
-        let foundation = Foundation::of_definition(&config, "/layer".into(), &trees);
+        let repo = Repo { name: "box".parse().unwrap(), location: "/var/db/repos/box".to_owned() };
+        let trees = vec![(repo.clone(), "/trees/1".into())];
+        let foundation = Foundation::of_definition(&config, "/layer".into(), trees);
+        assert_eq!(foundation.repositories().unwrap(), [repo]);
         let mounts: Vec<_> = foundation.mounts().iter().map(|mount| mount.source.to_str().unwrap()).collect();
         assert_eq!(mounts, ["/host/repos", "/host/mirror", "/trees/1"]);
         assert_eq!(foundation.on_host(Path::new("/var/db/repos/box/more")), Path::new("/trees/1/more"));
