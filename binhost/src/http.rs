@@ -11,7 +11,7 @@
 //! | `PUT`, `GET /api/v1/bundles/{blake3}` | a ticket for that bundle, or control |
 //! | `POST /api/v1/bundles/missing`, `POST …/retain` | the control ticket |
 //! | `GET /staging/{target}/{run}/{path}` | a ticket of an attempt of that run, or control; never 304 |
-//! | `GET /generations/{target}/{number}/{path}` | the control ticket: the gate, before anybody else sees it |
+//! | `GET /generations/{target}/{number}/{path}` | a ticket of that generation, or control: the gate, before anybody else sees it |
 //! | `GET /binhost/{target}/{path}` | everybody, or the readers of that target: what workstations install from |
 //! | `GET /binhost/{target}/key.asc`, `GET /binhost/{target}/binrepos.conf` | likewise: what a client is set up with |
 //! | `GET /healthz`, `GET /readyz` | everybody |

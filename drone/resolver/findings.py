@@ -32,10 +32,18 @@ def of_world(root_config: Any, world: list[str]) -> list[Finding]:
 
 def of_depgraph(depgraph: Any, success: bool) -> list[Finding]:
     """Everything that stands between the depgraph and a plan, in a fixed order."""
+    return ordered([*_of_any(depgraph, success), *_installed_only(depgraph)])
+
+
+def of_workstation(depgraph: Any, success: bool) -> list[Finding]:
+    """The same of a workstation's own update, for which what it has installed is as good as any."""
+    return ordered(_of_any(depgraph, success))
+
+
+def _of_any(depgraph: Any, success: bool) -> list[Finding]:
     found = [
         *_unsatisfied(depgraph),
         *_missing_arguments(depgraph),
-        *_installed_only(depgraph),
         *_slot_conflicts(depgraph),
         *_blockers(depgraph),
         *_cycle(depgraph),
@@ -43,17 +51,17 @@ def of_depgraph(depgraph: Any, success: bool) -> list[Finding]:
     if not found and not success:
         said = printed(depgraph.display_problems)
         found = [finding("other", "@world", [], said or "Portage resolves nothing and does not say why")]
-    return _ordered(found)
+    return found
 
 
 def remarks(depgraph: Any) -> list[Finding]:
     """What a person should know about a plan that stands."""
-    return _ordered(_skipped_updates(depgraph))
+    return ordered(_skipped_updates(depgraph))
 
 
-def _ordered(found: Iterable[Finding]) -> list[Finding]:
+def ordered(found: Iterable[Finding]) -> list[Finding]:
     # One refusal may stand in two of Portage's records.
-    unique = {(one["kind"], one["atom"], *one["wanted_by"]): one for one in found}
+    unique = {(one["kind"], one["atom"] or "", *one["wanted_by"]): one for one in found}
     return [unique[key] for key in sorted(unique)]
 
 

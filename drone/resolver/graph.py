@@ -10,6 +10,8 @@ from typing import Any
 
 from _emerge.Package import Package
 
+from keys import Keys
+
 KINDS = ("buildtime", "runtime", "runtime_post")
 """Of an edge, as `_emerge.DepPriority` prints them. IDEPEND is `runtime` there."""
 
@@ -24,7 +26,7 @@ def planned(digraph: Any) -> list[Package]:
     return sorted(nodes, key=lambda package: str(package.cpv))
 
 
-def plan(depgraph: Any) -> dict[str, Any]:
+def plan(depgraph: Any, built: Keys) -> dict[str, Any]:
     digraph = depgraph._dynamic_config.digraph
     packages = planned(digraph)
     places = {package: place for place, package in enumerate(packages)}
@@ -37,13 +39,13 @@ def plan(depgraph: Any) -> dict[str, Any]:
         if dependency in places and dependency is not dependent
     }
     return {
-        "packages": [described(package) for package in packages],
+        "packages": [described(package, built) for package in packages],
         "edges": [[*ends, found] for ends, found in sorted(edges.items()) if found],
         "system": sorted(str(atom) for atom in depgraph._frozen_config._running_root.sets["system"].getAtoms()),
     }
 
 
-def described(package: Package) -> dict[str, Any]:
+def described(package: Package, built: Keys) -> dict[str, Any]:
     slot, sub_slot = package.slot, package.sub_slot
     description = {
         "cpv": str(package.cpv),
@@ -51,6 +53,7 @@ def described(package: Package) -> dict[str, Any]:
         "repository": str(package.repo),
         # USE also lists what the profile adds to every package.
         "use": sorted(package.use.enabled & package.iuse.all),
+        "key": built.of(str(package.cpv), str(package.repo)),
     }
     if package.type_name == "binary":
         description["keep"] = build_id(package)

@@ -6,9 +6,22 @@ Portage parses these itself (`_emerge.main.parse_opts`), so an option means here
 version of Portage that knows it. `EMERGE_DEFAULT_OPTS` is read by `emerge_main` only, which is not called.
 """
 
+_ALWAYS = [
+    "--pretend",
+    "--color=n",
+    "--ask=n",
+    "--getbinpkg",
+    "--newuse",
+    # Portage reports what it would change, and changes nothing.
+    "--autounmask=n",
+    "--verbose-slot-rebuilds=n",
+]
 
-def build_graph() -> list[str]:
-    """The options of a run's build graph (PORTAGE.md 2): everything that the world needs, from nothing.
+_WORLD = ["@world"]
+
+
+def build_graph(wants: list[str]) -> list[str]:
+    """The options of a run's build graph (PORTAGE.md 2): everything that the world and the wants need, from nothing.
 
     `--emptytree`               what the base root has installed is planned like all else
     `--usepkg --getbinpkg`      a binary of the index is taken where Portage accepts it: that package is kept
@@ -17,22 +30,40 @@ def build_graph() -> list[str]:
     `--newuse --changed-slot=y` likewise for IUSE, slot and sub-slot
     `--use-ebuild-visibility=y` … nor of a version that the trees no longer have, or mask: the epoch could not build it
     `--with-bdeps=n`            what a kept binary was built with is not needed any more
-    `--autounmask=n`            Portage reports what it would change, and changes nothing
     """
     return [
-        "--pretend",
-        "--color=n",
-        "--ask=n",
+        *_ALWAYS,
         "--emptytree",
-        "--newuse",
         "--changed-slot=y",
         "--usepkg",
-        "--getbinpkg",
         "--binpkg-respect-use=y",
         "--binpkg-changed-deps=y",
         "--use-ebuild-visibility=y",
         "--with-bdeps=n",
-        "--autounmask=n",
-        "--verbose-slot-rebuilds=n",
-        "@world",
+        *_WORLD,
+        *(f"={cpv}" for cpv in wants),
     ]
+
+
+def update() -> list[str]:
+    """The gate's first question (PORTAGE.md 1): a workstation's update that may compile. Whatever it would compile, the
+    generation lacks.
+
+    `--rebuilt-binaries=y`      what was built again is installed again: `--usepkgonly` implies it, `--usepkg` does not
+    `--binpkg-respect-use=y`    a binary with another USE is none
+    """
+    return [
+        *_ALWAYS,
+        "--usepkg",
+        "--update",
+        "--deep",
+        "--rebuilt-binaries=y",
+        "--binpkg-respect-use=y",
+        *_WORLD,
+    ]
+
+
+def binaries_alone() -> list[str]:
+    """The gate's second question: what the workstation's own command does, which never compiles and is silent about
+    what it leaves out. (`emerge_main` derives `--usepkg` from `--usepkgonly`, but is not called.)"""
+    return [*_ALWAYS, "--usepkg", "--usepkgonly", "--update", "--deep", *_WORLD]

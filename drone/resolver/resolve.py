@@ -1,26 +1,31 @@
 # Copyright the Build Swarm authors
 # Distributed under the terms of the GNU General Public License v2
-"""Resolves a world set with the Portage of the root that this runs in, and writes what came out to a file.
+"""Asks the Portage of the root that this runs in, and writes what came out to a file.
 
     python3 resolve.py REQUEST ANSWER
 
 The drone runs it in a clean root over its base root (`build_drone::resolver`), which it has prepared: the world files
 hold the request's world, `PORTAGE_BINHOST` leads to the index, no other binary repository is configured.
 
-REQUEST is `{"world": [ATOM or @SET, …], "index": DIRECTORY}`; the directory holds the `Packages` file. ANSWER becomes
-one of
+REQUEST has `question`, and for every question
 
-    {"plan": {"packages": […], "edges": […], "system": […]}, "findings": [REMARK, …]}
-    {"plan": null, "findings": [{"kind": …, "atom": …, "wanted_by": […], "detail": …}, …]}
-    {"error": "the last lines of a traceback"}
+    "world": [ATOM or @SET, …], "index": DIRECTORY of the Packages file, "mask": [CPV that shall not be taken, …]
 
-Standard output and error are Portage's own: nobody parses them.
+| question | more of the request | the answer |
+|---|---|---|
+| `plan` | `"wants": [CPV, …]`, `"keys": [{"cpv": …, "build_id": …, "key": …}, …]` | see `planning.py` |
+| `gate` | `"timestamp": the index's` | see `gate.py` |
+
+or `{"error": "the last lines of a traceback"}`. Standard output and error are Portage's own: nobody parses them.
 """
 
+import importlib
 import json
 import os
 import sys
 import traceback
+
+MODULES = {"plan": "planning", "gate": "gate"}
 
 
 def main(request_file: str, answer_file: str) -> None:
@@ -28,9 +33,7 @@ def main(request_file: str, answer_file: str) -> None:
         request = json.load(file)
     try:
         # Portage reads the machine when it is imported: what goes wrong there is an answer too.
-        import session
-
-        answer = session.answer(request["world"], request["index"])
+        answer = importlib.import_module(MODULES[request["question"]]).answer(request)
     except Exception:
         traceback.print_exc()
         answer = {"error": traceback.format_exc(limit=-3)}

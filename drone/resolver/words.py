@@ -14,7 +14,8 @@ Finding = dict[str, Any]
 
 
 def finding(kind: str, atom: Any, wanted_by: Iterable[str], detail: str) -> Finding:
-    return {"kind": kind, "atom": str(atom), "wanted_by": list(wanted_by), "detail": detail.strip()}
+    atom = None if atom is None else str(atom)
+    return {"kind": kind, "atom": atom, "wanted_by": list(wanted_by), "detail": detail.strip()}
 
 
 def name(node: Any) -> str:

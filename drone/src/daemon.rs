@@ -5,6 +5,7 @@
 //! definitions long-poll, bring the drone to what is wanted, repeat
 //! claims      long-poll, build, repeat
 //! resolutions long-poll, ask Portage, repeat; on trusted drones
+//! gates       the same of generations
 //! signals     the first SIGTERM or SIGINT drains, the second stops now
 //! ```
 
@@ -17,7 +18,7 @@ use crate::live::Cancelled;
 use crate::preflight::{self, Verdict};
 use crate::resolver::{self, ask};
 use crate::root::{Launcher, dir};
-use crate::{claims, heartbeat, secret, session};
+use crate::{claims, gate, heartbeat, secret, session};
 use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 use secrecy::ExposeSecret;
@@ -71,7 +72,7 @@ fn state_dir(config: &Config) -> anyhow::Result<File> {
     let lock = File::create(path.join("lock"))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive)
         .with_context(|| format!("another build-drone runs in {}", path.display()))?;
-    for dir in [path.join("attempts"), ask::directories(config)] {
+    for dir in [path.join("attempts"), ask::directories(config), gate::directories(config)] {
         dir::clear(&dir).context("cannot clear what a former process left")?;
     }
     let distfiles = distfiles(config);
@@ -97,7 +98,7 @@ async fn fit(config: &Config, launcher: &Launcher) -> anyhow::Result<()> {
 }
 
 /// The loops that hold work. A stop waits for them; the heartbeat goes on meanwhile.
-const WORKING: [&str; 2] = ["claims", "resolutions"];
+const WORKING: [&str; 3] = ["claims", "resolutions", "gates"];
 
 type Ended = Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>;
 
@@ -120,6 +121,11 @@ impl Loops {
         tasks.spawn(async move {
             resolver::run(&here).await;
             ("resolutions", Ok(()))
+        });
+        let here = shop.clone();
+        tasks.spawn(async move {
+            gate::run(&here).await;
+            ("gates", Ok(()))
         });
         Self { tasks, working: WORKING.into() }
     }

@@ -151,6 +151,29 @@ pub fn resolver_environment() -> BTreeMap<String, String> {
     environment
 }
 
+/// A workstation's own command, as the gate's smoke install runs it.
+#[must_use]
+pub fn smoke() -> Vec<String> {
+    let options = ["--usepkg", "--usepkgonly", "--getbinpkg", "--update", "--deep", "--newuse", "@world"];
+    let always = ["emerge", "--ignore-default-opts", "--color=n", "--ask=n", "--autounmask=n"];
+    always.into_iter().chain(options).map(str::to_owned).collect()
+}
+
+/// Its environment: that of the resolver, which sees the same index. The packages come from the drone, which has checked
+/// nothing but that they are the generation's, so no keyring is needed for their signatures.
+#[must_use]
+pub fn smoke_environment() -> BTreeMap<String, String> {
+    let mut environment = resolver_environment();
+    if let Some(features) = environment.get_mut("FEATURES") {
+        features.push_str(" binpkg-ignore-signature");
+    }
+    environment.extend(
+        [("CLEAN_DELAY", "0"), ("EMERGE_WARNING_DELAY", "0"), ("PORTAGE_ELOG_SYSTEM", "echo")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    environment
+}
+
 fn environment(step: Step, jobs: u16) -> BTreeMap<String, String> {
     let pkgdir = match step {
         Step::Build | Step::Fetch => PACKAGE_DIR,

@@ -13,6 +13,8 @@
 //! | [`desk`], [`live`] | the attempts held, and what revokes, regains, cancels them |
 //! | [`claims`], [`attempt`] | from a claim to its end |
 //! | [`resolver`] | resolving runs: what Portage says is to be built |
+//! | [`gate`] | judging generations: what Portage would do with them |
+//! | [`errands`] | the loops that ask for the work of these two |
 //! | [`build`], [`deliver`], [`stage`], [`stop`] | the stages of an attempt |
 //! | [`root`] | clean roots: overlay, namespaces, processes |
 //! | [`emerge`], [`index`], [`pretend`], [`vdb`], [`artifact`] | Portage: commands, files, lists. Pure |
@@ -36,7 +38,9 @@ pub mod download;
 pub mod emerge;
 pub mod enrol;
 pub mod epoch;
+pub mod errands;
 pub mod failure;
+pub mod gate;
 pub mod heartbeat;
 pub mod index;
 pub mod link;

@@ -4,6 +4,7 @@ use anyhow::Context;
 use build_drone::config::Config;
 use build_drone::epoch::own::Own;
 use build_drone::preflight::{self, Verdict};
+use build_drone::resolver::ask::Question;
 use build_drone::resolver::{by_hand, table};
 use build_drone::root::{Launcher, dir, enter};
 use build_drone::{daemon, enrol};
@@ -189,8 +190,9 @@ async fn print_plan(
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let world = by_hand::world(world)?;
+    let question = Question { world: &world, ..Question::default() };
     let _scratch = scratch(&mut config)?;
-    let (plan, findings) = by_hand::resolve(&config, &Launcher::this_program(), &world, index).await?;
+    let (plan, findings) = by_hand::resolve(&config, &Launcher::this_program(), question, index).await?;
     if json {
         println!(
             "{}",

@@ -10,7 +10,7 @@
 
 mod question;
 
-use build_drone::resolver::ask::{Question, directories};
+use build_drone::resolver::ask::{Portage, Question, directories};
 use build_drone::resolver::root;
 use build_drone::root::{AttemptDir, Foundation};
 use build_drone::stop::Stop;
@@ -295,14 +295,17 @@ async fn a_question_ends_when_it_must() {
     for (limit, stop) in [(Duration::from_secs(3), false), (Duration::from_mins(5), true)] {
         let dir = AttemptDir::create(&directories(&config), "1").unwrap();
         fs::write(root::index_file(&dir).unwrap(), root::EMPTY_INDEX).unwrap();
-        let question = Question {
-            foundation: &Foundation::own(&config),
-            launcher: &launcher(),
+        let (launcher, world) = (launcher(), atoms(&["test/hangs"]));
+        let foundation = Foundation::own(&config);
+        let portage = Portage {
+            foundation: &foundation,
+            launcher: &launcher,
             dir: &dir,
-            world: &atoms(&["test/hangs"]),
+            mounts: Vec::new(),
             deadline: Instant::now() + limit,
             cancel: &cancel,
         };
+        let question = Question { world: &world, ..Question::default() };
         let stopper = async {
             while stop && !busy(config.state_dir.to_str().unwrap()) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -311,7 +314,7 @@ async fn a_question_ends_when_it_must() {
                 cancel.cancel();
             }
         };
-        let (answer, ()) = tokio::join!(question.ask(), stopper);
+        let (answer, ()) = tokio::join!(portage.plan(question), stopper);
         match answer {
             Err(Stop::Cancelled) if stop => {}
             Err(Stop::Failed(failure)) if !stop => {

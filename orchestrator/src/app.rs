@@ -2,7 +2,7 @@
 
 use crate::alarms::Alarms;
 use crate::claim_lock::ClaimLocks;
-use crate::config::{Config, Limits, Times};
+use crate::config::{Config, Gate, Limits, Times};
 use crate::db;
 use crate::db::rules::Rules;
 use crate::db::transition::{Applied, ApplyError, Note, Subject};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use swarm_protocol::Digest;
 use swarm_protocol::client::BinhostClient;
 use swarm_protocol::gentoo::TargetName;
-use swarm_protocol::id::{AttemptId, PackageId, RunId};
+use swarm_protocol::id::{AttemptId, GenerationNumber, PackageId, RunId};
 use swarm_protocol::ticket::{Scope, SignedTicket, Ticket, TicketSigner};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,8 @@ pub struct App {
     pub times: Times,
     /// How large things may be.
     pub limits: Limits,
+    /// What is judged before clients see it, and how.
+    pub gate: Gate,
     /// The connections to the binhost; every call shows a ticket of its own.
     binhost: BinhostClient,
     /// Where drones reach it.
@@ -113,6 +115,7 @@ impl App {
             binhost: BinhostClient::new(&config.binhost.url, String::new()),
             drone_binhost_url: config.binhost.drone_url.clone().unwrap_or_else(|| config.binhost.url.clone()),
             limits: config.limits,
+            gate: config.gate,
             alarms: Alarms::default(),
             turned: Turned::default(),
             db,
@@ -183,6 +186,19 @@ impl App {
     ) -> SignedTicket {
         let scope = Scope::Bundles { bundles, max_bytes };
         SignedTicket(self.signer.sign(&Ticket { scope, expires: now.timestamp() + BUNDLES_SECONDS }))
+    }
+
+    /// A ticket for reading a generation, for as long as judging it may take.
+    #[must_use]
+    pub fn generation_ticket(
+        &self,
+        now: DateTime<Utc>,
+        target: &TargetName,
+        number: GenerationNumber,
+    ) -> SignedTicket {
+        let expires = now.timestamp() + i64::from(self.gate.limit_seconds);
+        let scope = Scope::Generation { target: target.clone(), number };
+        SignedTicket(self.signer.sign(&Ticket { scope, expires }))
     }
 
     /// Waits, but not beyond the stop signal. `false`: stop.

@@ -38,6 +38,9 @@ pub struct Config {
     /// How large things may be.
     #[serde(default)]
     pub limits: Limits,
+    /// What is judged before clients see it.
+    #[serde(default)]
+    pub gate: Gate,
 }
 
 /// `[database]`: a URL from one place, or none.
@@ -134,6 +137,44 @@ pub struct Limits {
     pub artifact_bytes: u64,
     /// The largest request body in bytes.
     pub body_bytes: usize,
+}
+
+/// `[gate]`: what is asked of Portage before clients see a generation.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gate {
+    /// Whether the generation of a run that a drone resolved must pass. One whose plan a person posted is not judged.
+    pub required: bool,
+    /// What becomes of a run whose packages are quarantined.
+    pub quarantined: Quarantined,
+    /// Whether the generation is also installed, in a root that is thrown away.
+    pub smoke: bool,
+    /// How long judging may take, in seconds.
+    pub limit_seconds: u32,
+    /// How long a generation waits for a drone that judges it before its run fails, in seconds.
+    pub patience_seconds: u32,
+}
+
+/// `gate.quarantined`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quarantined {
+    /// They hold the run until a person decides.
+    Hold,
+    /// A successor is resolved without them: their older versions stay, where Portage and the gate agree.
+    Older,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            required: true,
+            quarantined: Quarantined::Hold,
+            smoke: false,
+            limit_seconds: 1800,
+            patience_seconds: 3600,
+        }
+    }
 }
 
 impl Database {
@@ -271,6 +312,11 @@ impl Config {
             times.grace_seconds,
             3 * times.heartbeat_seconds
         );
+        for (name, seconds) in
+            [("limit_seconds", self.gate.limit_seconds), ("patience_seconds", self.gate.patience_seconds)]
+        {
+            ensure!(seconds > 0, "gate.{name} must be above 0");
+        }
         let retries = &self.retries;
         for (name, count) in [
             ("package_drones", retries.package_drones),

@@ -4,6 +4,7 @@ pub mod claims;
 pub mod definitions;
 pub mod drones;
 pub mod events;
+pub mod gates;
 pub mod generations;
 pub mod history;
 pub mod logs;

@@ -196,6 +196,7 @@ fn remark(cpv: &Cpv) -> Finding {
         kind: FindingKind::Other,
         atom: Some(cpv.to_string()),
         wanted_by: vec![],
+        workstation: None,
         detail: "Portage rejects the binary that was built under these very inputs; it is kept all the same"
             .to_owned(),
     }

@@ -4,6 +4,7 @@
 //! Silence counts only while we were listening (law 4): the leader judges no drone before it has been in office for a
 //! full grace time, and begins anew when its Postgres session broke or the clocks jumped.
 
+mod gates;
 mod leader;
 mod orphans;
 mod pardon;
@@ -78,6 +79,7 @@ async fn turn(app: &App, office: &mut Option<Office>, asked: &mut Asked) -> anyh
     pardon::grounded(app).await?;
     silence::notice(app, office.listened()).await?;
     resolutions::end_lost(app).await?;
+    gates::end_lost(app, office.listened()).await?;
     silence::reclaim(app, office.listened()).await?;
     sweep::redrive(app).await?;
     promote::advance(app).await?;

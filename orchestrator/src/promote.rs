@@ -3,11 +3,12 @@
 
 use crate::app::App;
 use crate::db;
+use crate::db::gates;
 use crate::db::generations::{self, Becoming};
 use crate::db::runs::{self, RunError};
 use crate::lost;
 use crate::machine::run::Transition;
-use crate::republish;
+use crate::{mend, republish};
 use sqlx::{Postgres, Transaction};
 use swarm_protocol::Code;
 use swarm_protocol::admin::Counts;
@@ -23,8 +24,14 @@ pub async fn advance(app: &App) -> Result<(), RunError> {
     for run in runs::in_state(&app.db, RunState::Building).await? {
         settle(app, run).await?;
     }
-    for run in runs::in_state(&app.db, RunState::Validating).await? {
+    mend::older(app).await?;
+    for run in generations::unprepared(&app.db).await? {
         prepare(app, run).await?;
+    }
+    if !app.gate.required {
+        for run in gates::waiting(&app.db).await? {
+            pass(app, run).await?;
+        }
     }
     for run in runs::in_state(&app.db, RunState::Promoting).await? {
         switch(app, run).await?;
@@ -95,13 +102,28 @@ async fn prepare(app: &App, run: RunId) -> Result<(), RunError> {
     let Some(becoming) = generations::becoming(&app.db, run).await? else { return Ok(()) };
     let binhost = app.binhost().await?;
     match binhost.prepare(&becoming.target, becoming.number, &becoming.content).await {
-        Ok(_) => {
+        Ok(prepared) => {
             let mut tx = app.db.begin().await?;
-            let outcome = generations::prepared(&mut tx, run, becoming.id).await;
-            commit(tx, outcome).await.map(drop)
+            let mut outcome = generations::prepared(&mut tx, run, becoming.id, prepared.timestamp).await;
+            let judged = app.gate.required && gates::judges(&mut *tx, run).await?;
+            if outcome.is_ok() && !judged {
+                outcome = generations::passed(&mut tx, run).await;
+            }
+            if commit(tx, outcome).await? && judged {
+                info!(%run, generation = %becoming.number, "a generation waits for the gate");
+                app.wake.all();
+            }
+            Ok(())
         }
         Err(error) => refused_or_later(app, run, &becoming, &error).await,
     }
+}
+
+/// Nobody is to judge it: the configuration has changed since it was prepared.
+async fn pass(app: &App, run: RunId) -> Result<(), RunError> {
+    let mut tx = app.db.begin().await?;
+    let outcome = generations::passed(&mut tx, run).await;
+    commit(tx, outcome).await.map(drop)
 }
 
 async fn switch(app: &App, run: RunId) -> Result<(), RunError> {

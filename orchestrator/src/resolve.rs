@@ -5,24 +5,23 @@ use crate::app::App;
 use crate::db;
 use crate::db::resolutions::Task;
 use crate::db::runs::RunError;
+use crate::db::succession::Offer;
 use crate::db::{resolutions, runs, succession, targets};
 use crate::enter::{self, Entered, Entry};
 use crate::graph::{Graph, PlanError};
 use crate::history::History;
 use crate::lost;
 use crate::machine::run::Transition;
-use crate::wake;
-use std::time::Duration;
+use crate::poll::Poll;
 use swarm_protocol::binhost::Inherit;
 use swarm_protocol::client::ClientError;
 use swarm_protocol::id::{DroneId, ResolutionId, RunId};
 use swarm_protocol::plan::Plan;
 use swarm_protocol::resolution::{
-    Finding, FindingKind, Resolution, ResolveAnswer, ResolveRequest, Resolved, Unresolved,
+    BinaryKey, Finding, FindingKind, Resolution, ResolveAnswer, ResolveRequest, Resolved, Unresolved,
 };
 use swarm_protocol::state::{FailureClass, ResolutionOutcome};
 use swarm_protocol::{Code, Digest};
-use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 /// How long a run rests after a drone could not resolve it.
@@ -32,26 +31,14 @@ const MOST_FAILURES: i64 = 5;
 
 /// Serves a request: at once when a run waits, else when one comes or the request's time is over.
 pub async fn serve(app: &App, drone: DroneId, request: &ResolveRequest) -> Result<ResolveAnswer, ApiError> {
-    if !db::sessions::is_open(&app.db, drone, request.session).await? {
-        return Err(ApiError::new(Code::StaleSession, "this session is not the drone's current one"));
-    }
-    let wait = request.wait_seconds.min(crate::claim::LONGEST_WAIT_SECONDS);
-    let deadline = Instant::now() + Duration::from_secs(wait.into());
-    let mut wakes = app.wake.subscribe();
+    let mut poll = Poll::begin(app, drone, request.session, request.wait_seconds).await?;
     loop {
-        wakes.borrow_and_update();
-        if let Some(resolution) = take(app, drone, request).await? {
-            let resolution = offer(app, resolution).await?;
-            if resolution.is_some() {
-                return Ok(ResolveAnswer { resolution });
-            }
+        if let Some(resolution) = take(app, drone, request).await?
+            && let Some(resolution) = offer(app, resolution).await?
+        {
+            return Ok(ResolveAnswer { resolution: Some(resolution) });
         }
-        let next = deadline.min(Instant::now() + wake::NET);
-        tokio::select! {
-            () = app.stop.cancelled() => return Ok(ResolveAnswer { resolution: None }),
-            _ = timeout_at(next, wakes.changed()) => {}
-        }
-        if Instant::now() >= deadline {
+        if !poll.again().await {
             return Ok(ResolveAnswer { resolution: None });
         }
     }
@@ -83,14 +70,17 @@ async fn offer(app: &App, resolution: ResolutionId) -> Result<Option<Resolution>
         // Without what is lost: Portage will build it again.
         shown = show(app, &task).await?;
     }
-    if let Err((error, _)) = shown {
-        // Nothing was begun: the drone asks again, and so may others.
-        warn!(run = %task.run, %error, "the binhost cannot be asked at the moment");
-        let reason = format!("the binhost cannot be asked: {error}");
-        resolutions::end(&app.db, resolution, ResolutionOutcome::Failed, Some(&reason)).await?;
-        give_up(app, task.run).await?;
-        return Err(ApiError::new(Code::Unavailable, "the binhost does not answer at the moment"));
-    }
+    let keys = match shown {
+        Ok(keys) => keys,
+        Err((error, _)) => {
+            // Nothing was begun: the drone asks again, and so may others.
+            warn!(run = %task.run, %error, "the binhost cannot be asked at the moment");
+            let reason = format!("the binhost cannot be asked: {error}");
+            resolutions::end(&app.db, resolution, ResolutionOutcome::Failed, Some(&reason)).await?;
+            give_up(app, task.run).await?;
+            return Err(ApiError::new(Code::Unavailable, "the binhost does not answer at the moment"));
+        }
+    };
     let now = db::now(&app.db).await?;
     Ok(Some(Resolution {
         resolution,
@@ -100,16 +90,24 @@ async fn offer(app: &App, resolution: ResolutionId) -> Result<Option<Resolution>
         target: task.target,
         epoch: task.epoch,
         world: task.world,
+        wants: task.wants,
+        mask: task.mask,
+        keys,
         limit_seconds: app.times.resolve_seconds.into(),
     }))
 }
 
-/// Makes what the run may keep visible; on failure also gives what it was.
-async fn show(app: &App, task: &Task) -> sqlx::Result<Result<(), (ClientError, Vec<Digest>)>> {
+/// Makes what the run may keep visible, and gives the build keys of it; on failure, what it was.
+async fn show(app: &App, task: &Task) -> sqlx::Result<Result<Vec<BinaryKey>, (ClientError, Vec<Digest>)>> {
     let offers = succession::offers(&mut *app.db.acquire().await?, task.run, task.epoch_id).await?;
-    let inherit = Inherit { artifacts: offers.into_iter().map(|offer| offer.published).collect() };
+    let inherit = Inherit { artifacts: offers.iter().map(|offer| offer.published).collect() };
     let shown = app.binhost().await?.inherit(&task.target, task.run, &inherit).await;
-    Ok(shown.map_err(|error| (error, inherit.artifacts)))
+    let key =
+        |offer: Offer| Some(BinaryKey { key: offer.build_key?, cpv: offer.cpv, build_id: offer.build_id });
+    Ok(match shown {
+        Ok(()) => Ok(offers.into_iter().filter_map(key).collect()),
+        Err(error) => Err((error, inherit.artifacts)),
+    })
 }
 
 /// A drone's plan. Repeating an accepted report is accepted.
@@ -153,7 +151,7 @@ pub async fn resolved(
 /// What a person reads when a drone's plan cannot be a queue.
 fn finding(error: &PlanError) -> Finding {
     let kind = if matches!(error, PlanError::Cycle(_)) { FindingKind::Cycle } else { FindingKind::Other };
-    Finding { kind, atom: None, wanted_by: vec![], detail: error.to_string() }
+    Finding { kind, atom: None, wanted_by: vec![], workstation: None, detail: error.to_string() }
 }
 
 /// A drone's answer that there is no plan.

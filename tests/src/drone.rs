@@ -11,6 +11,7 @@ use swarm_protocol::drone::{
     OpenSession, Start,
 };
 use swarm_protocol::epoch::Epoch;
+use swarm_protocol::gate::{Gate, GateRequest, Unjudged, Verdict};
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, DefinitionId, RunId, SessionId, SessionNonce};
 use swarm_protocol::plan::Plan;
@@ -194,11 +195,36 @@ impl ScriptedDrone {
             kind: FindingKind::Masked,
             atom: Some("test/masked".to_owned()),
             wanted_by: vec!["@world".to_owned()],
+            workstation: None,
             detail: "masked by: ~amd64 keyword".to_owned(),
         };
         let reason = "Portage cannot resolve the world set".to_owned();
         let unresolved = Unresolved { fence, class, reason, findings: vec![finding] };
         self.client.unresolved(resolution.resolution, &unresolved).await
+    }
+
+    /// Waits for a generation to judge, for at most `wait_seconds`.
+    pub async fn gate(&self, wait_seconds: u16) -> Option<Gate> {
+        let request = GateRequest { session: self.session, epochs: vec![self.epoch.digest()], wait_seconds };
+        self.client.gate(&request).await.unwrap().gate
+    }
+
+    /// Answers a gate: it passes where nothing is found.
+    pub async fn judged(
+        &self,
+        gate: &Gate,
+        findings: Vec<Finding>,
+        missing: &[&str],
+    ) -> Result<(), ClientError> {
+        let fence = Fence { token: gate.token, session: self.session };
+        let missing = missing.iter().map(|cpv| cpv.parse().unwrap()).collect();
+        self.client.judged(gate.gate, &Verdict { fence, findings, missing }).await
+    }
+
+    /// Answers that Portage could not be asked.
+    pub async fn unjudged(&self, gate: &Gate) -> Result<(), ClientError> {
+        let fence = Fence { token: gate.token, session: self.session };
+        self.client.unjudged(gate.gate, &Unjudged { fence, reason: "no space left".to_owned() }).await
     }
 
     /// A file of a run's staging view, as a ticket's bearer sees it.

@@ -48,6 +48,8 @@ pub struct Settings {
     pub times: &'static str,
     /// Lines of `[retries]`.
     pub retries: &'static str,
+    /// Lines of `[gate]`.
+    pub gate: &'static str,
 }
 
 impl Default for Settings {
@@ -56,6 +58,7 @@ impl Default for Settings {
             address: Ipv4Addr::LOCALHOST.into(),
             times: "heartbeat_seconds = 1\ngrace_seconds = 4\nmaintenance_seconds = 1\n",
             retries: "first_pause_seconds = 0\n",
+            gate: "",
         }
     }
 }
@@ -81,11 +84,12 @@ impl Swarm {
         let config = format!(
             "listen = \"{orchestrator_address}\"\nticket_key_file = \"{0}/ticket.key\"\n\
              [database]\nurl = \"{1}\"\n[redis]\nurl = \"redis+unix://{0}/redis.sock\"\n\
-             [binhost]\nurl = \"http://{binhost_address}\"\n[times]\n{2}[retries]\n{3}",
+             [binhost]\nurl = \"http://{binhost_address}\"\n[times]\n{2}[retries]\n{3}[gate]\n{4}",
             directory.path().display(),
             database.url,
             settings.times,
             settings.retries,
+            settings.gate,
         );
         std::fs::write(directory.path().join("orchestrator.toml"), config).unwrap();
         let key = output(&["ticket-key"], directory.path());

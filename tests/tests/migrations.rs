@@ -9,7 +9,7 @@ use swarm_protocol::Digest;
 use swarm_protocol::drone::Fence;
 use swarm_protocol::id::{AttemptId, AttemptToken, DroneId, SessionId};
 use swarm_protocol::state::{
-    AttemptPhase, DroneState, EdgeKind, FailureClass, GenerationState, Outcome, PackageState,
+    AttemptPhase, DroneState, EdgeKind, FailureClass, GateOutcome, GenerationState, Outcome, PackageState,
     ResolutionOutcome, Role, RunState,
 };
 use swarm_tests::database::Database;
@@ -53,6 +53,7 @@ async fn the_states_are_spelled_as_in_the_protocol() {
         ("failure_class", FailureClass::ALL.iter().map(|s| s.as_str()).collect()),
         ("run_state", RunState::ALL.iter().map(|s| s.as_str()).collect()),
         ("resolution_outcome", ResolutionOutcome::ALL.iter().map(|s| s.as_str()).collect()),
+        ("gate_outcome", GateOutcome::ALL.iter().map(|s| s.as_str()).collect()),
         ("drone_state", DroneState::ALL.iter().map(|s| s.as_str()).collect()),
         ("generation_state", GenerationState::ALL.iter().map(|s| s.as_str()).collect()),
         ("token_role", Role::ALL.iter().map(|s| s.as_str()).collect()),

@@ -26,7 +26,8 @@ impl Findings {
             Entry::Vacant(place) => {
                 let detail = place.key().1.clone();
                 place.insert(self.found.len());
-                let finding = Finding { kind, atom: Some(atom.to_owned()), wanted_by: vec![], detail };
+                let atom = Some(atom.to_owned());
+                let finding = Finding { kind, atom, wanted_by: vec![], workstation: None, detail };
                 self.found.push((finding, 0));
                 self.found.len() - 1
             }
@@ -52,7 +53,13 @@ impl Findings {
             .collect();
         if more > 0 {
             let detail = format!("{} more findings are not listed", more + 1);
-            findings.push(Finding { kind: FindingKind::Other, atom: None, wanted_by: vec![], detail });
+            findings.push(Finding {
+                kind: FindingKind::Other,
+                atom: None,
+                wanted_by: vec![],
+                workstation: None,
+                detail,
+            });
         }
         findings
     }

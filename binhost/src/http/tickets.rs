@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use swarm_protocol::gentoo::TargetName;
-use swarm_protocol::id::RunId;
+use swarm_protocol::id::{GenerationNumber, RunId};
 use swarm_protocol::ticket::{Scope, Ticket};
 use swarm_protocol::{Code, Digest};
 
@@ -33,7 +33,7 @@ impl Bearer {
     pub(super) fn control(&self) -> Result<(), Failure> {
         match self.0.scope {
             Scope::Control => Ok(()),
-            Scope::Attempt { .. } | Scope::Run { .. } | Scope::Bundles { .. } => {
+            Scope::Attempt { .. } | Scope::Run { .. } | Scope::Generation { .. } | Scope::Bundles { .. } => {
                 Err(forbidden("this ticket is not the orchestrator's"))
             }
         }
@@ -43,7 +43,7 @@ impl Bearer {
     pub(super) fn upload(&self) -> Result<u64, Failure> {
         match self.0.scope {
             Scope::Attempt { max_bytes, .. } => Ok(max_bytes),
-            Scope::Control | Scope::Run { .. } | Scope::Bundles { .. } => {
+            Scope::Control | Scope::Run { .. } | Scope::Generation { .. } | Scope::Bundles { .. } => {
                 Err(forbidden("uploads need the ticket of an attempt"))
             }
         }
@@ -80,7 +80,20 @@ impl Bearer {
                 Ok(())
             }
             Scope::Attempt { .. } | Scope::Run { .. } => Err(forbidden("this ticket is for another run")),
+            Scope::Generation { .. } => Err(forbidden("this ticket is for a generation")),
             Scope::Bundles { .. } => Err(forbidden("this ticket is for bundles only")),
+        }
+    }
+
+    /// A generation that clients may not see yet: for the drone that judges it, and for the orchestrator.
+    pub(super) fn generation(&self, of: &TargetName, is: GenerationNumber) -> Result<(), Failure> {
+        match &self.0.scope {
+            Scope::Control => Ok(()),
+            Scope::Generation { target, number } if target == of && *number == is => Ok(()),
+            Scope::Generation { .. } => Err(forbidden("this ticket is for another generation")),
+            Scope::Attempt { .. } | Scope::Run { .. } | Scope::Bundles { .. } => {
+                Err(forbidden("this ticket is not for generations"))
+            }
         }
     }
 }

@@ -51,8 +51,8 @@ pub(super) async fn generation(
     Params((target, number, path)): Params<(String, String, String)>,
     asked: Asked,
 ) -> Result<Response, Failure> {
-    bearer.control()?;
-    let (target, number) = (params::parse("target", &target)?, params::number(&number)?);
+    let (target, number) = (params::parse::<TargetName>("target", &target)?, params::number(&number)?);
+    bearer.generation(&target, number)?;
     let target = app.store.target(&target).ok_or_else(nothing)?;
     let generation = target.generation(number).ok_or_else(nothing)?;
     let answer = match path.as_str() {

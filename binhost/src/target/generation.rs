@@ -123,7 +123,12 @@ impl Generation {
 
     pub(super) fn prepared(&self) -> Prepared {
         let bytes = self.artifacts.iter().map(|artifact| artifact.size).sum();
-        Prepared { number: self.number, packages: self.artifacts.len() as u64, bytes }
+        Prepared {
+            number: self.number,
+            packages: self.artifacts.len() as u64,
+            bytes,
+            timestamp: self.timestamp,
+        }
     }
 
     /// The answer to a repeated prepare: the first one's, if it is about the same artifacts in the same order.

@@ -5,14 +5,15 @@ use crate::config::Config;
 use crate::emerge;
 use crate::failure::Failure;
 use crate::root::process::Watch;
-use crate::root::{AttemptDir, Command, End, Foundation, Launcher};
+use crate::root::{AttemptDir, Command, End, Foundation, Launcher, Mount};
 use crate::stop::Stop;
 use serde::Deserialize;
+use serde_json::json;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use swarm_protocol::gentoo::WorldAtom;
+use swarm_protocol::gentoo::{Cpv, WorldAtom};
 use swarm_protocol::plan::Plan;
-use swarm_protocol::resolution::Finding;
+use swarm_protocol::resolution::{BinaryKey, Finding};
 use swarm_protocol::state::FailureClass;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,20 +27,33 @@ pub enum Answer {
     Refused(Vec<Finding>),
 }
 
-/// A question. The index lies in its root already: [`root::index_file`].
-pub struct Question<'a> {
-    /// What the question's root stands on.
+/// A root in which Portage can be asked. The index lies in it already: [`root::index_file`].
+pub struct Portage<'a> {
+    /// What the root stands on.
     pub foundation: &'a Foundation,
     /// Enters the root.
     pub launcher: &'a Launcher,
     /// The question's own root.
     pub dir: &'a AttemptDir,
-    /// What shall be installable.
-    pub world: &'a [WorldAtom],
+    /// Bound into it beside the foundation's.
+    pub mounts: Vec<Mount>,
     /// When it is killed.
     pub deadline: Instant,
     /// Kills it.
     pub cancel: &'a CancellationToken,
+}
+
+/// What a run needs.
+#[derive(Clone, Copy, Default)]
+pub struct Question<'a> {
+    /// What shall be installable.
+    pub world: &'a [WorldAtom],
+    /// What else.
+    pub wants: &'a [Cpv],
+    /// What shall not be taken.
+    pub mask: &'a [Cpv],
+    /// What the binaries of the index were built from, as far as it is known.
+    pub keys: &'a [BinaryKey],
 }
 
 /// The directories of questions; cleared when the drone starts.
@@ -51,10 +65,17 @@ pub fn directories(config: &Config) -> PathBuf {
 /// How much of the output is kept for a failure's reason, in bytes.
 const TAIL: usize = 2000;
 
-impl Question<'_> {
-    /// Asks.
-    pub async fn ask(&self) -> Result<Answer, Stop> {
-        root::prepare(self.dir, self.world)?;
+impl Portage<'_> {
+    /// Asks what a run has to build and to keep.
+    pub async fn plan(&self, question: Question<'_>) -> Result<Answer, Stop> {
+        let Question { world, wants, mask, keys } = question;
+        let request = json!({"question": "plan", "wants": wants, "keys": keys});
+        root::prepare(self.dir, world, mask, request)?;
+        answer(&self.ask().await?).map_err(|reason| failed(FailureClass::Infrastructure, reason))
+    }
+
+    /// Runs the program in the prepared root, and gives what it wrote.
+    pub async fn ask(&self) -> Result<Vec<u8>, Stop> {
         let mut tail = VecDeque::new();
         let watch = Watch {
             output: &mut |bytes| {
@@ -65,8 +86,9 @@ impl Question<'_> {
             deadline: self.deadline,
             cancel: self.cancel,
         };
-        let (foundation, mounts) = (self.foundation, self.foundation.mounts().to_vec());
-        let end = self.launcher.run(foundation, self.dir, "resolve", mounts, &command(), watch).await?;
+        let mut mounts = self.foundation.mounts().to_vec();
+        mounts.extend(self.mounts.iter().cloned());
+        let end = self.launcher.run(self.foundation, self.dir, "resolve", mounts, &command(), watch).await?;
         let said = String::from_utf8_lossy(tail.make_contiguous()).into_owned();
         match end {
             End::Cancelled => Err(Stop::Cancelled),
@@ -76,23 +98,19 @@ impl Question<'_> {
             End::Signal(9) => {
                 Err(failed(FailureClass::Resources, "resolving was killed; out of memory?".to_owned()))
             }
-            End::Exit(0) => self.read().await,
+            End::Exit(0) => {
+                tokio::fs::read(root::in_upper(self.dir, &root::answer())).await.map_err(|error| {
+                    failed(FailureClass::Infrastructure, format!("the resolver left no answer: {error}"))
+                })
+            }
             end => {
                 Err(failed(FailureClass::Infrastructure, format!("the resolver ended with {end:?}: {said}")))
             }
         }
     }
-
-    async fn read(&self) -> Result<Answer, Stop> {
-        let text = tokio::fs::read(root::in_upper(self.dir, &root::answer())).await;
-        let text = text.map_err(|error| {
-            failed(FailureClass::Infrastructure, format!("the resolver left no answer: {error}"))
-        })?;
-        answer(&text).map_err(|reason| failed(FailureClass::Infrastructure, reason))
-    }
 }
 
-fn failed(class: FailureClass, reason: String) -> Stop {
+pub(crate) fn failed(class: FailureClass, reason: String) -> Stop {
     Failure::new(class, reason).into()
 }
 

@@ -1,6 +1,6 @@
 //! `build-drone resolve`: the same question, asked by a person or a test.
 
-use super::ask::{Answer, Question, directories};
+use super::ask::{Answer, Portage, Question, directories};
 use super::root;
 use crate::build::deadline;
 use crate::config::Config;
@@ -34,7 +34,7 @@ fn atoms(text: &str) -> Result<Vec<WorldAtom>, (usize, swarm_protocol::gentoo::I
 pub async fn resolve(
     config: &Config,
     launcher: &Launcher,
-    world: &[WorldAtom],
+    question: Question<'_>,
     index: Option<&Path>,
 ) -> anyhow::Result<(Option<Plan>, Vec<Finding>)> {
     let dir = AttemptDir::create(&directories(config), "by-hand")?;
@@ -46,15 +46,16 @@ pub async fn resolve(
         None => fs::write(file, root::EMPTY_INDEX)?,
     }
     let cancel = CancellationToken::new();
-    let question = Question {
-        foundation: &Foundation::own(config),
+    let (deadline, foundation) = (deadline(LIMIT), Foundation::own(config));
+    let portage = Portage {
+        foundation: &foundation,
         launcher,
         dir: &dir,
-        world,
-        deadline: deadline(LIMIT),
+        mounts: Vec::new(),
+        deadline,
         cancel: &cancel,
     };
-    match question.ask().await {
+    match portage.plan(question).await {
         Ok(Answer::Plan(plan, remarks)) => Ok((Some(plan), remarks)),
         Ok(Answer::Refused(findings)) => Ok((None, findings)),
         Err(Stop::Failed(failure)) => bail!("{} ({})", failure.reason, failure.class),

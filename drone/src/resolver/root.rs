@@ -9,11 +9,12 @@
 
 use crate::emerge::INDEX_DIR;
 use crate::root::AttemptDir;
+use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use swarm_protocol::gentoo::WorldAtom;
+use swarm_protocol::gentoo::{Cpv, WorldAtom};
 
 /// Where the program lies in the root.
 pub const PROGRAM_DIR: &str = "/var/cache/swarm/resolver";
@@ -23,6 +24,10 @@ pub const EMPTY_INDEX: &str = "PACKAGES: 0\nTIMESTAMP: 1\nVERSION: 0\n\n";
 
 const PROGRAM: &[(&str, &str)] = &[
     ("resolve.py", include_str!("../../resolver/resolve.py")),
+    ("planning.py", include_str!("../../resolver/planning.py")),
+    ("gate.py", include_str!("../../resolver/gate.py")),
+    ("keys.py", include_str!("../../resolver/keys.py")),
+    ("index.py", include_str!("../../resolver/index.py")),
     ("session.py", include_str!("../../resolver/session.py")),
     ("options.py", include_str!("../../resolver/options.py")),
     ("graph.py", include_str!("../../resolver/graph.py")),
@@ -58,13 +63,15 @@ pub fn index_file(dir: &AttemptDir) -> io::Result<PathBuf> {
     place(dir, &format!("{INDEX_DIR}/Packages"))
 }
 
-/// Writes everything but the index.
-pub fn prepare(dir: &AttemptDir, world: &[WorldAtom]) -> io::Result<()> {
+/// Writes everything but the index; `request` is the question's own part of the request.
+pub fn prepare(dir: &AttemptDir, world: &[WorldAtom], mask: &[Cpv], mut request: Value) -> io::Result<()> {
     for (name, text) in PROGRAM {
         put(dir, &format!("{PROGRAM_DIR}/{name}"), text)?;
     }
-    let question = serde_json::json!({"world": world, "index": INDEX_DIR});
-    put(dir, &request(), &question.to_string())?;
+    request["world"] = json!(world);
+    request["mask"] = json!(mask);
+    request["index"] = INDEX_DIR.into();
+    put(dir, &self::request(), &request.to_string())?;
     let (sets, atoms): (Vec<_>, Vec<_>) = world.iter().partition(|atom| atom.is_set());
     put(dir, "/var/lib/portage/world", &lines(&atoms))?;
     put(dir, "/var/lib/portage/world_sets", &lines(&sets))?;
@@ -104,7 +111,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let dir = AttemptDir::create(state.path(), "1").unwrap();
         let world = ["app-misc/jq", "@tools", "app-arch/pigz"].map(|atom| atom.parse().unwrap());
-        prepare(&dir, &world).unwrap();
+        prepare(&dir, &world, &[], json!({"question": "plan"})).unwrap();
         let read = |path: &str| fs::read_to_string(in_upper(&dir, path)).unwrap();
         assert_eq!(read("/var/lib/portage/world"), "app-misc/jq\napp-arch/pigz\n");
         assert_eq!(read("/var/lib/portage/world_sets"), "@tools\n");

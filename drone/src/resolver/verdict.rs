@@ -17,7 +17,7 @@ pub enum Verdict {
 }
 
 /// How much of a refusal is reported: findings, characters of a reason, characters of a finding's detail.
-const KEPT: (usize, usize, usize) = (100, 1000, 4000);
+pub(crate) const KEPT: (usize, usize, usize) = (100, 1000, 4000);
 
 impl Verdict {
     /// Judges a result.
@@ -56,7 +56,7 @@ impl Verdict {
     }
 }
 
-fn kept(findings: Vec<Finding>) -> Vec<Finding> {
+pub(crate) fn kept(findings: Vec<Finding>) -> Vec<Finding> {
     let findings = findings.into_iter().take(KEPT.0);
     findings.map(|finding| Finding { detail: clipped(&finding.detail, KEPT.2), ..finding }).collect()
 }
@@ -69,7 +69,7 @@ fn refusal(findings: &[Finding]) -> String {
     }
 }
 
-fn clipped(text: &str, characters: usize) -> String {
+pub(crate) fn clipped(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
@@ -93,6 +93,7 @@ mod tests {
             kind: FindingKind::Masked,
             atom: Some("a/b".to_owned()),
             wanted_by: vec!["@world".to_owned()],
+            workstation: None,
             detail: "\u{e9}".repeat(5000),
         };
         let unresolved = unresolved(Ok(Answer::Refused(vec![finding; 120])));

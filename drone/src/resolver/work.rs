@@ -3,9 +3,10 @@
 //! A report is repeated until it is answered; the fence makes repetitions harmless (law 2). A resolution that the
 //! orchestrator no longer knows is dropped: it has given the run to another drone, or to nobody.
 
-use super::ask::{Answer, Question, directories};
+use super::ask::{Answer, Portage, Question, directories};
+use super::index::{self, Place};
+use super::root;
 use super::verdict::Verdict;
-use super::{index, root};
 use crate::build::{Workshop, check_epoch, deadline};
 use crate::link::{CALL_LIMIT, CallError, Link, backoff, within};
 use crate::root::AttemptDir;
@@ -17,7 +18,7 @@ use swarm_protocol::id::SessionId;
 use swarm_protocol::resolution::Resolution;
 
 /// How long a report may still take once the drone stops.
-const STOP_LIMIT: Duration = Duration::from_secs(1);
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Resolves, and reports.
 pub async fn run(shop: &Workshop, session: SessionId, resolution: &Resolution) {
@@ -48,7 +49,7 @@ pub async fn run(shop: &Workshop, session: SessionId, resolution: &Resolution) {
 }
 
 /// Returns `after` the drone was told to stop.
-async fn stopping(link: &Link, after: Duration) {
+pub(crate) async fn stopping(link: &Link, after: Duration) {
     link.draining.cancelled().await;
     tokio::time::sleep(after).await;
 }
@@ -57,16 +58,23 @@ async fn resolve(shop: &Workshop, resolution: &Resolution) -> Result<Answer, Sto
     let (config, deadline) = (&shop.link.config, deadline(resolution.limit_seconds));
     let foundation = check_epoch(&shop.epochs, resolution.epoch).await?;
     let dir = AttemptDir::create(&directories(config), &resolution.resolution.to_string())?;
-    index::bring(&shop.link, resolution, &root::index_file(&dir)?, deadline).await?;
-    let question = Question {
+    let place = Place::Staging(&resolution.target, resolution.run);
+    index::bring(&shop.link, place, &resolution.ticket, &root::index_file(&dir)?, deadline).await?;
+    let portage = Portage {
         foundation: &foundation,
         launcher: &shop.launcher,
         dir: &dir,
-        world: &resolution.world,
+        mounts: Vec::new(),
         deadline,
         cancel: &shop.link.draining,
     };
-    let answer = question.ask().await;
+    let question = Question {
+        world: &resolution.world,
+        wants: &resolution.wants,
+        mask: &resolution.mask,
+        keys: &resolution.keys,
+    };
+    let answer = portage.plan(question).await;
     tokio::task::spawn_blocking(move || drop(dir)).await?;
     let answer = answer?;
     // A repository that was synced meanwhile may have given some of its new ebuilds.
@@ -75,7 +83,7 @@ async fn resolve(shop: &Workshop, resolution: &Resolution) -> Result<Answer, Sto
 }
 
 /// Repeats a report until it is answered.
-async fn answered<F>(call: impl Fn() -> F) -> Result<(), CallError>
+pub(crate) async fn answered<F>(call: impl Fn() -> F) -> Result<(), CallError>
 where
     F: Future<Output = Result<(), ClientError>>,
 {
@@ -83,7 +91,7 @@ where
     loop {
         match within(CALL_LIMIT, call()).await {
             Err(error) if error.is_transient() => {
-                tracing::debug!(%error, "the resolution's report was not answered; repeating it");
+                tracing::debug!(%error, "a report was not answered; repeating it");
                 tokio::time::sleep(waits.next().unwrap_or(CALL_LIMIT)).await;
             }
             result => return result,

@@ -5,6 +5,7 @@
 //! | `upper`, `work`, `root` | the overlay's layers and where it is mounted |
 //! | `closure` | PKGDIR of the dependencies: hard links into the cache, and their index |
 //! | `packages` | PKGDIR of the artifact |
+//! | `installed` | the installed-package database of a workstation, where the root is to have one |
 //! | `build.log` | the log, until it is sent |
 //! | `*.json` | how each command was run |
 
@@ -60,6 +61,12 @@ impl AttemptDir {
     #[must_use]
     pub fn packages(&self) -> PathBuf {
         self.0.join("packages")
+    }
+
+    /// The installed-package database of a root that has another one than the base root.
+    #[must_use]
+    pub fn installed(&self) -> PathBuf {
+        self.0.join("installed")
     }
 
     /// The log.

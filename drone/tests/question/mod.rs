@@ -1,8 +1,13 @@
 //! A base root with a world of its own: the Gentoo box's, with one more repository whose ebuilds a test writes, and with
 //! what a test binds over the configuration.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use build_drone::config::Config;
 use build_drone::emerge;
+use build_drone::gate;
+use build_drone::gate::seat::{self, Answer, Judged};
+use build_drone::resolver::ask::Question;
 use build_drone::resolver::by_hand;
 use build_drone::root::process::Watch;
 use build_drone::root::{AttemptDir, Command, End, Foundation, Launcher, Mount};
@@ -10,6 +15,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use swarm_protocol::gate::Seat;
 use swarm_protocol::gentoo::WorldAtom;
 use swarm_protocol::plan::{Plan, PlannedPackage};
 use swarm_protocol::resolution::{Finding, FindingKind};
@@ -145,7 +151,29 @@ impl Bench {
         world: &[&str],
         index: Option<&Path>,
     ) -> anyhow::Result<(Option<Plan>, Vec<Finding>)> {
-        by_hand::resolve(&self.config(), &launcher(), &atoms(world), index).await
+        let world = &atoms(world);
+        by_hand::resolve(&self.config(), &launcher(), Question { world, ..Question::default() }, index).await
+    }
+
+    /// What the base root's Portage would do with the generation that `index` lists on a machine with this world that
+    /// is set up anew. Its TIMESTAMP should be `timestamp`; none is the index's own.
+    pub(crate) async fn gate(&self, world: &[&str], index: &Path, timestamp: Option<i64>) -> Answer {
+        let config = self.config();
+        let text = fs::read_to_string(index).unwrap();
+        let own = text.lines().find_map(|line| line.strip_prefix("TIMESTAMP: ")).unwrap().parse().unwrap();
+        let dir = AttemptDir::create(&gate::directories(&config), "1").unwrap();
+        let judged = Judged {
+            config: &config,
+            foundation: &Foundation::own(&config),
+            launcher: &launcher(),
+            index,
+            timestamp: timestamp.unwrap_or(own),
+            mask: &[],
+            deadline: Instant::now() + Duration::from_mins(5),
+            cancel: &CancellationToken::new(),
+        };
+        let seat = Seat { name: None, world: atoms(world), installed: None };
+        seat::ask(judged, &dir, &seat).await.unwrap()
     }
 
     /// The plan, of which there must be one.

@@ -117,6 +117,8 @@ pub struct Prepared {
     pub packages: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// The TIMESTAMP of its index, in Unix seconds.
+    pub timestamp: i64,
 }
 
 /// `POST /api/v1/targets/{target}/promote`: switch the current generation by one rename.

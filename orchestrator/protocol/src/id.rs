@@ -37,6 +37,8 @@ row_id! {
     EpochId;
     /// One attempt to bring a target to an epoch.
     RunId;
+    /// One try of judging one run's generation on one drone.
+    GateId;
     /// One try of resolving one run on one drone.
     ResolutionId;
     /// One row of a run's queue.

@@ -14,6 +14,7 @@
 //! | [`definition`] | what a target is: configuration and repositories, and where they come from |
 //! | [`plan`] | a resolved run: packages and typed edges |
 //! | [`resolution`] | resolving a run by Portage on a trusted drone |
+//! | [`gate`] | judging a generation by Portage before clients see it |
 //! | [`drone`] | enrolment, sessions, heartbeats, claims, reports |
 //! | [`admin`] | targets, runs, packages, events as people and scripts see them |
 //! | [`binhost`] | stage, prepare, promote |
@@ -27,6 +28,7 @@ pub mod definition;
 pub mod digest;
 pub mod drone;
 pub mod epoch;
+pub mod gate;
 pub mod gentoo;
 pub mod id;
 pub mod kept;

@@ -7,6 +7,7 @@
 //!  "edges":[[1,0,["buildtime","runtime"]]]}
 //! ```
 
+use crate::digest::Digest;
 use crate::gentoo::{Cpv, RepoName, Slot, UseFlag, WorldAtom};
 use crate::id::BuildId;
 use crate::state::EdgeKind;
@@ -42,10 +43,17 @@ pub struct PlannedPackage {
     /// resolves a run is offered binaries to keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<BuildId>,
+    /// What it is, or would be, built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<BuildKey>,
     /// How long it is expected to build on a drone of speed 1, in seconds; unknown where absent.
     #[serde(default)]
     pub estimate_seconds: Option<f64>,
 }
+
+/// The hash of everything that decides what a package's build gives but the packages that it is built with: ebuild,
+/// eclasses, files, USE, environment, patches, toolchain (`drone/resolver/keys.py`). Portage compares less (PORTAGE.md 2).
+pub type BuildKey = Digest;
 
 /// `[dependent, dependency, kinds]`, where the first two are indices into [`Plan::packages`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,9 +7,9 @@
 use crate::digest::Digest;
 use crate::drone::Fence;
 use crate::epoch::Epoch;
-use crate::gentoo::{TargetName, WorldAtom};
-use crate::id::{AttemptToken, DefinitionId, ResolutionId, RunId, SessionId};
-use crate::plan::Plan;
+use crate::gentoo::{Cpv, TargetName, WorldAtom};
+use crate::id::{AttemptToken, BuildId, DefinitionId, ResolutionId, RunId, SessionId};
+use crate::plan::{BuildKey, Plan};
 use crate::state::FailureClass;
 use crate::ticket::SignedTicket;
 use serde::{Deserialize, Serialize};
@@ -60,11 +60,33 @@ pub struct Resolution {
     pub epoch: Digest,
     /// What shall be installable from the generation: the target's world set and its workstations'.
     pub world: Vec<WorldAtom>,
+    /// What else shall be installable: what a gate found to be missing.
+    #[serde(default)]
+    pub wants: Vec<Cpv>,
+    /// What Portage shall not take: quarantined packages whose older versions may stay.
+    #[serde(default)]
+    pub mask: Vec<Cpv>,
+    /// The build keys of the binaries in the index, as far as they are known. One whose key is another one now is not
+    /// kept.
+    #[serde(default)]
+    pub keys: Vec<BinaryKey>,
     /// Bearer token for the run's staging view, whose `Packages` lists every binary that the run may keep: what the
     /// current generation has and what the predecessor received.
     pub ticket: SignedTicket,
     /// How long resolving may take, in seconds.
     pub limit_seconds: u64,
+}
+
+/// What a binary was built from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BinaryKey {
+    /// The package.
+    pub cpv: Cpv,
+    /// Which build of it.
+    pub build_id: BuildId,
+    /// Its build key.
+    pub key: BuildKey,
 }
 
 /// `POST /api/v1/drone/resolutions/{resolution}/plan`: the run is resolved.
@@ -108,6 +130,9 @@ pub struct Finding {
     /// Who asked for it, nearest first: cpvs, or `@world`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wanted_by: Vec<String>,
+    /// The workstation that it concerns; all of them where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workstation: Option<String>,
     /// What Portage says, or what is there in its place; 4,000 characters are kept.
     pub detail: String,
 }
@@ -134,6 +159,16 @@ pub enum FindingKind {
     Soname,
     /// Packages need each other to be built.
     Cycle,
+    /// A workstation wants a package of which the generation has no binary.
+    NotInstallable,
+    /// The generation has a binary of it, which Portage on the workstation rejects: it would have to be built again.
+    RebuildMissing,
+    /// With binaries alone, Portage on the workstation would not do what it would do with ebuilds, and not say so.
+    NotUpdated,
+    /// Portage did not read the generation's index.
+    StaleIndex,
+    /// Portage was to install the generation, and did not.
+    NotInstalled,
     /// Anything else.
     Other,
 }

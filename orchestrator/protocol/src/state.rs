@@ -130,6 +130,20 @@ states! {
         Outdated = "outdated",
     }
 
+    /// How a gate ended.
+    GateOutcome "gate_outcome" {
+        /// Every workstation can install the generation.
+        Passed = "passed",
+        /// Some workstation cannot.
+        Refused = "refused",
+        /// The drone could not ask Portage.
+        Failed = "failed",
+        /// Its drone fell silent, began anew, or took too long.
+        Lost = "lost",
+        /// The run needs no verdict any more.
+        Outdated = "outdated",
+    }
+
     /// Where a drone stands.
     DroneState "drone_state" {
         /// Heard from, and given work.

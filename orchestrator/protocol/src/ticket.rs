@@ -11,7 +11,7 @@
 
 use crate::digest::Digest;
 use crate::gentoo::TargetName;
-use crate::id::{AttemptId, PackageId, RunId};
+use crate::id::{AttemptId, GenerationNumber, PackageId, RunId};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,13 @@ pub enum Scope {
         target: TargetName,
         /// The run.
         run: RunId,
+    },
+    /// Read a generation, whether clients see it or not.
+    Generation {
+        /// The target.
+        target: TargetName,
+        /// The generation.
+        number: GenerationNumber,
     },
     /// Read these bundles; send them too, where bytes are allowed.
     Bundles {

@@ -8,7 +8,7 @@ use crate::db::sessions::{self, Opened};
 use crate::db::transition::{Note, Subject};
 use crate::db::{drones, logs, tokens};
 use crate::machine::package::Transition;
-use crate::{claim, definitions, heartbeat, maintenance, receive, resolve};
+use crate::{claim, definitions, gate, heartbeat, maintenance, receive, resolve};
 use axum::extract::State;
 use axum::http::StatusCode;
 use base64::Engine;
@@ -18,7 +18,8 @@ use swarm_protocol::drone::{
     DefinitionsRequest, Enrol, Enrolled, Fail, HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession,
     Session, Start,
 };
-use swarm_protocol::id::{AttemptId, DroneId, ResolutionId};
+use swarm_protocol::gate::{GateAnswer, GateRequest, Unjudged, Verdict};
+use swarm_protocol::id::{AttemptId, DroneId, GateId, ResolutionId};
 use swarm_protocol::resolution::{Finding, ResolveAnswer, ResolveRequest, Resolved, Unresolved};
 use swarm_protocol::state::Role;
 use swarm_protocol::{Code, PROTOCOL_VERSION};
@@ -29,6 +30,10 @@ const EXCERPT: usize = 8_000;
 /// How many findings are kept, and how much of what Portage says about each.
 const FINDINGS: usize = 100;
 const DETAIL: usize = 4_000;
+/// How many missing packages a gate may name: as many as a generation has.
+const MISSING: usize = 50_000;
+/// How many epochs a drone holds at most.
+const EPOCHS: usize = 64;
 
 fn clip(text: &str, characters: usize) -> String {
     // Postgres stores no NUL.
@@ -41,6 +46,7 @@ fn clip_findings(findings: &mut Vec<Finding>) {
         finding.detail = clip(&finding.detail, DETAIL);
         finding.atom = finding.atom.as_deref().map(|atom| clip(atom, REASON));
         finding.wanted_by.truncate(FINDINGS);
+        finding.workstation = finding.workstation.as_deref().map(|name| clip(name, REASON));
         for name in &mut finding.wanted_by {
             *name = clip(name, REASON);
         }
@@ -274,6 +280,43 @@ pub async fn unresolved(
     report.reason = clip(&report.reason, REASON);
     clip_findings(&mut report.findings);
     resolve::unresolved(&app, drone, resolution, &report).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Waits for a generation to judge.
+pub async fn gate(
+    State(app): State<Shared>,
+    Trusted(drone): Trusted,
+    Json(request): Json<GateRequest>,
+) -> Result<axum::Json<GateAnswer>, ApiError> {
+    if request.epochs.len() > EPOCHS {
+        return Err(ApiError::new(Code::InvalidValue, format!("there are at most {EPOCHS} epochs")));
+    }
+    Ok(axum::Json(gate::serve(&app, drone, &request).await?))
+}
+
+/// What Portage would do with a generation: it is promoted, or refused.
+pub async fn judged(
+    State(app): State<Shared>,
+    Trusted(drone): Trusted,
+    Path(gate): Path<GateId>,
+    Json(mut verdict): Json<Verdict>,
+) -> Result<StatusCode, ApiError> {
+    clip_findings(&mut verdict.findings);
+    verdict.missing.truncate(MISSING);
+    gate::judged(&app, drone, gate, &verdict).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Portage could not be asked about a generation.
+pub async fn unjudged(
+    State(app): State<Shared>,
+    Trusted(drone): Trusted,
+    Path(gate): Path<GateId>,
+    Json(mut report): Json<Unjudged>,
+) -> Result<StatusCode, ApiError> {
+    report.reason = clip(&report.reason, REASON);
+    gate::unjudged(&app, drone, gate, &report).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -13,7 +13,7 @@ use swarm_protocol::binhost::{Prepare, Provided};
 use swarm_protocol::gentoo::{TargetName, WorldAtom};
 use swarm_protocol::id::{GenerationId, GenerationNumber, RunId, TargetId};
 use swarm_protocol::resolution::Finding;
-use swarm_protocol::state::GenerationState;
+use swarm_protocol::state::{GenerationState, RunState};
 
 /// A generation that a run is becoming.
 #[derive(Debug)]
@@ -111,11 +111,50 @@ async fn artifacts(db: impl PgExecutor<'_>, generation: GenerationId) -> sqlx::R
     .await
 }
 
-/// preparing → prepared, and the run's intent to promote.
-pub async fn prepared(tx: &mut PgConnection, run: RunId, generation: GenerationId) -> Result<(), RunError> {
-    runs::apply(tx, run, Transition::Promote, None).await?;
-    set_state(tx, generation, GenerationState::Prepared).await?;
-    Ok(())
+/// The runs whose generations the binhost has not prepared yet.
+pub async fn unprepared(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<RunId>> {
+    sqlx::query_scalar!(
+        r#"SELECT r.id AS "id: RunId" FROM runs r JOIN generations g ON g.run_id = r.id
+           WHERE r.state = 'validating' AND g.state = 'preparing' ORDER BY r.id"#
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The generation of a run.
+pub async fn of_run(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Option<GenerationId>> {
+    sqlx::query_scalar!(r#"SELECT id AS "id: GenerationId" FROM generations WHERE run_id = $1"#, run.0)
+        .fetch_optional(db)
+        .await
+}
+
+/// preparing → prepared; `timestamp` is its index's. The run stays in *validating*, for the gate.
+pub async fn prepared(
+    tx: &mut PgConnection,
+    run: RunId,
+    generation: GenerationId,
+    timestamp: i64,
+) -> Result<(), RunError> {
+    runs::lock(tx, run).await?;
+    let state = runs::state(tx, run).await?;
+    let done = sqlx::query!(
+        "UPDATE generations SET state = 'prepared', index_timestamp = $2 WHERE id = $1 AND state = 'preparing'",
+        generation.0,
+        timestamp
+    )
+    .execute(tx)
+    .await?;
+    // Another orchestrator was faster.
+    if state == RunState::Validating && done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(RunError::State(state))
+    }
+}
+
+/// The run's intent to promote: its prepared generation passed the gate, or needs none.
+pub async fn passed(tx: &mut PgConnection, run: RunId) -> Result<(), RunError> {
+    runs::apply(tx, run, Transition::Promote, None).await.map(drop)
 }
 
 /// prepared → current; the former current one retires; the run is promoted.

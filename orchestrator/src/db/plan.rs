@@ -106,19 +106,22 @@ async fn create(
             Fate::Build | Fate::Take(_) => None,
         })
         .collect();
+    let keys: Vec<_> =
+        indices.iter().map(|&index| plan.packages[index].key.as_ref().map(ToString::to_string)).collect();
     let flags = |index: usize| {
         plan.packages[index].use_flags.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
     let rows = sqlx::query!(
         "INSERT INTO packages (run_id, cpv, slot, repository, use_flags, position, estimate_seconds, rank, unmet, stuck,
-                               artifact_id, state, reason)
+                               artifact_id, build_key, state, reason)
          SELECT $1, cpv, slot, repository, string_to_array(flags, ' '), position, estimate, rank, unmet, stuck, artifact,
+                key,
                 (CASE WHEN artifact IS NOT NULL THEN 'received' WHEN stuck > 0 THEN 'blocked' ELSE 'needed' END)
                     ::package_state,
                 CASE WHEN stuck > 0 THEN 'waits behind a package that was quarantined in an earlier run' END
          FROM UNNEST($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::float8[], $8::float8[],
-                     $9::integer[], $10::integer[], $11::bigint[])
-              AS n (cpv, slot, repository, flags, position, estimate, rank, unmet, stuck, artifact)
+                     $9::integer[], $10::integer[], $11::bigint[], $12::text[])
+              AS n (cpv, slot, repository, flags, position, estimate, rank, unmet, stuck, artifact, key)
          RETURNING cpv, id",
         run.0,
         &column(&|index| plan.packages[index].cpv.to_string()),
@@ -130,7 +133,8 @@ async fn create(
         &indices.iter().map(|&index| graph.ranks[index]).collect::<Vec<_>>(),
         &indices.iter().map(|&index| count(starts[index].unmet)).collect::<Vec<_>>(),
         &indices.iter().map(|&index| count(starts[index].stuck)).collect::<Vec<_>>(),
-        &artifacts as &[Option<i64>]
+        &artifacts as &[Option<i64>],
+        &keys as &[Option<String>]
     )
     .fetch_all(tx)
     .await?;

@@ -4,7 +4,7 @@ use super::events::{self, NewEvent};
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
 use swarm_protocol::drone::Fence;
-use swarm_protocol::gentoo::{TargetName, WorldAtom};
+use swarm_protocol::gentoo::{Cpv, TargetName, WorldAtom};
 use swarm_protocol::id::{
     AttemptToken, DroneId, EpochId, GenerationNumber, ResolutionId, RunId, SessionId, TargetId,
 };
@@ -94,6 +94,10 @@ pub struct Task {
     pub epoch: Digest,
     /// The epoch's row.
     pub epoch_id: EpochId,
+    /// What shall be installable beside the world.
+    pub wants: Vec<Cpv>,
+    /// What Portage shall not take.
+    pub mask: Vec<Cpv>,
 }
 
 /// The task behind a live resolution.
@@ -101,7 +105,8 @@ pub async fn task(db: impl PgExecutor<'_>, resolution: ResolutionId) -> sqlx::Re
     sqlx::query_as!(
         Task,
         r#"SELECT o.token AS "token: AttemptToken", r.id AS "run: RunId", t.name AS "target: TargetName",
-                  r.world AS "world: Vec<WorldAtom>", e.digest AS "epoch: Digest", e.id AS "epoch_id: EpochId"
+                  r.world AS "world: Vec<WorldAtom>", e.digest AS "epoch: Digest", e.id AS "epoch_id: EpochId",
+                  r.wants AS "wants: Vec<Cpv>", r.mask AS "mask: Vec<Cpv>"
            FROM resolutions o JOIN runs r ON r.id = o.run_id JOIN targets t ON t.id = r.target_id
                 JOIN epochs e ON e.id = o.epoch_id
            WHERE o.id = $1 AND o.outcome IS NULL"#,

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{Counts, Resolver, Run};
-use swarm_protocol::gentoo::{TargetName, WorldAtom};
+use swarm_protocol::gentoo::{Cpv, TargetName, WorldAtom};
 use swarm_protocol::id::{DefinitionId, EpochId, GenerationNumber, RunId, TargetId};
 use swarm_protocol::resolution::Finding;
 use swarm_protocol::state::RunState;
@@ -65,6 +65,71 @@ pub async fn insert(
     .await?;
     events::append(tx, NewEvent { kind: "run.started", run: Some(run), ..NewEvent::default() }).await?;
     Ok(run)
+}
+
+/// What a run that the swarm begins by itself is begun for.
+#[derive(Clone, Debug)]
+pub struct Mending {
+    /// The run that it mends.
+    pub mends: Option<RunId>,
+    /// What shall be installable beside the world.
+    pub wants: Vec<Cpv>,
+    /// What Portage shall not take.
+    pub mask: Vec<Cpv>,
+}
+
+/// What `run` was begun for.
+pub async fn mending(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Mending> {
+    sqlx::query_as!(
+        Mending,
+        r#"SELECT mends_id AS "mends: RunId", wants AS "wants: Vec<Cpv>", mask AS "mask: Vec<Cpv>" FROM runs WHERE id = $1"#,
+        run.0
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Begins a run that mends another one, of the same target.
+pub async fn insert_mending(tx: &mut PgConnection, mending: &Mending) -> sqlx::Result<RunId> {
+    let mended = mending.mends.ok_or(sqlx::Error::RowNotFound)?;
+    let target = unplanned(&mut *tx, mended).await?.ok_or(sqlx::Error::RowNotFound)?.target;
+    let definition = definitions::of_new_run(&mut *tx, target, None).await?;
+    let run = insert(&mut *tx, target, None, definition).await?;
+    let lines = |cpvs: &[Cpv]| cpvs.iter().map(ToString::to_string).collect::<Vec<_>>();
+    sqlx::query!(
+        "UPDATE runs SET mends_id = $2, wants = $3, mask = $4 WHERE id = $1",
+        run.0,
+        mended.0,
+        &lines(&mending.wants),
+        &lines(&mending.mask)
+    )
+    .execute(tx)
+    .await?;
+    Ok(run)
+}
+
+/// Whether a drone resolved `run`, nothing of it but quarantined packages and those behind them is left, and no run was
+/// begun for that yet.
+pub async fn may_do_without(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM resolutions WHERE run_id = $1 AND outcome = 'planned')
+              AND EXISTS (SELECT FROM packages WHERE run_id = $1 AND state = 'quarantined')
+              AND NOT EXISTS (SELECT FROM packages WHERE run_id = $1 AND state IN ('needed', 'delegated'))
+              AND NOT EXISTS (SELECT FROM runs WHERE mends_id = $1) AS "may!""#,
+        run.0
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The quarantined packages of `run`.
+pub async fn quarantined(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Vec<Cpv>> {
+    sqlx::query_scalar!(
+        r#"SELECT cpv AS "cpv: Cpv" FROM packages WHERE run_id = $1 AND state = 'quarantined' ORDER BY cpv"#,
+        run.0
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// A run that has no plan yet.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use swarm_protocol::Digest;
 use swarm_protocol::gentoo::{Cpv, RepoName, Slot, UseFlag};
 use swarm_protocol::id::{ArtifactId, BuildId, EpochId, PackageId, ResolutionId, RunId, TargetId};
-use swarm_protocol::plan::PlannedPackage;
+use swarm_protocol::plan::{BuildKey, PlannedPackage};
 
 /// The run whose packages a new run of the target may take over: the newest that had a plan, if none of the target's
 /// was promoted since. A cancelled one counts: what it received is as good as it was.
@@ -34,6 +34,8 @@ pub struct Offer {
     pub build_id: BuildId,
     /// The digest of its published file.
     pub published: Digest,
+    /// What it was built from, where that is known.
+    pub build_key: Option<BuildKey>,
 }
 
 /// What `run` may keep under `epoch`: what the current generation has, and what the predecessor has received, as far as
@@ -42,7 +44,7 @@ pub async fn offers(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::
     sqlx::query_as!(
         Offer,
         r#"SELECT f.id AS "id: ArtifactId", f.cpv AS "cpv: Cpv", f.build_id AS "build_id: BuildId",
-                  f.published AS "published: Digest"
+                  f.published AS "published: Digest", f.build_key AS "build_key: BuildKey"
            FROM artifacts f JOIN epochs e ON e.id = f.epoch_id
            WHERE e.compat = (SELECT compat FROM epochs WHERE id = $2) AND f.withdrawn_at IS NULL AND f.lost_at IS NULL
              AND f.id IN (
@@ -76,6 +78,7 @@ async fn former(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Resu
                       SELECT run_id FROM generations g WHERE g.target_id = r.target_id AND g.state = 'current')))
            SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.slot AS "slot: Slot",
                   p.repository AS "repository: RepoName", p.use_flags AS "use_flags: Vec<UseFlag>",
+                  p.build_key AS "build_key: BuildKey",
                   f.id AS "artifact?: ArtifactId"
            FROM earlier e JOIN packages p ON p.run_id = e.id
                 LEFT JOIN artifacts f ON f.id = p.artifact_id AND f.withdrawn_at IS NULL AND f.lost_at IS NULL
@@ -98,6 +101,7 @@ async fn former(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Resu
                 repository: row.repository,
                 use_flags: row.use_flags,
                 keep: None,
+                key: row.build_key,
                 estimate_seconds: None,
             },
             waits: waits.remove(&row.id).unwrap_or_default(),

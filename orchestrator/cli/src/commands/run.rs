@@ -209,11 +209,12 @@ pub(super) fn resolving(run: &Run) -> Option<String> {
 /// What Portage refused or remarked, with its own words indented.
 fn found(finding: &Finding) -> String {
     let atom = finding.atom.as_ref().map(|atom| format!(": {atom}")).unwrap_or_default();
+    let workstation = finding.workstation.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     let by = match finding.wanted_by.as_slice() {
         [] => String::new(),
         names => format!("\n  wanted by {}", names.join(", wanted by ")),
     };
-    format!("{}{atom}{by}{}", kind(finding.kind), indented(finding.detail.lines(), 4))
+    format!("{workstation}{}{atom}{by}{}", kind(finding.kind), indented(finding.detail.lines(), 4))
 }
 
 const fn kind(kind: FindingKind) -> &'static str {
@@ -227,6 +228,11 @@ const fn kind(kind: FindingKind) -> &'static str {
         FindingKind::SubSlot => "built against another sub-slot",
         FindingKind::Soname => "shared library missing",
         FindingKind::Cycle => "cycle",
+        FindingKind::NotInstallable => "no binary package",
+        FindingKind::RebuildMissing => "binary package rejected",
+        FindingKind::NotUpdated => "silently not updated",
+        FindingKind::StaleIndex => "index not read",
+        FindingKind::NotInstalled => "installation failed",
         FindingKind::Other => "finding",
     }
 }

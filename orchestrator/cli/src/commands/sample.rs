@@ -97,6 +97,7 @@ pub(super) fn refused() -> Run {
         kind,
         atom: Some(atom.to_owned()),
         wanted_by: wanted_by.iter().map(ToString::to_string).collect(),
+        workstation: None,
         detail: detail.to_owned(),
     };
     let findings = vec![

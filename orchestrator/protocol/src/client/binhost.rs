@@ -69,6 +69,16 @@ impl BinhostClient {
         checked(self.0.request(Method::GET, &format!("/staging/{target}/{run}/{path}"))).await
     }
 
+    /// A file of a generation, whether clients see it or not: `Packages`, or an artifact by its path.
+    pub async fn generation(
+        &self,
+        target: &TargetName,
+        number: GenerationNumber,
+        path: &str,
+    ) -> Result<Response, ClientError> {
+        checked(self.0.request(Method::GET, &format!("/generations/{target}/{number}/{path}"))).await
+    }
+
     /// Validates an upload, fixes its path and makes it visible in the run's staging view.
     pub async fn stage(&self, target: &TargetName, run: RunId, stage: &Stage) -> Result<Staged, ClientError> {
         self.0.post(&format!("/api/v1/targets/{target}/runs/{run}/stage"), stage).await

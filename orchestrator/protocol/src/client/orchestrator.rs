@@ -10,8 +10,9 @@ use crate::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, DefinitionsAnswer, DefinitionsRequest,
     Enrol, Enrolled, Fail, HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
 };
+use crate::gate::{GateAnswer, GateRequest, Unjudged, Verdict};
 use crate::gentoo::{TargetName, WorkstationName};
-use crate::id::{AttemptId, GenerationNumber, PackageId, ResolutionId, RunId};
+use crate::id::{AttemptId, GateId, GenerationNumber, PackageId, ResolutionId, RunId};
 use crate::kept::{Between, Diff, Kept};
 use crate::resolution::{ResolveAnswer, ResolveRequest, Resolved, Unresolved};
 use reqwest::Method;
@@ -100,6 +101,21 @@ impl DroneClient {
         unresolved: &Unresolved,
     ) -> Result<(), ClientError> {
         self.report(&format!("/api/v1/drone/resolutions/{resolution}/fail"), unresolved).await
+    }
+
+    /// Waits for a generation to judge.
+    pub async fn gate(&self, request: &GateRequest) -> Result<GateAnswer, ClientError> {
+        self.0.post("/api/v1/drone/gates", request).await
+    }
+
+    /// Answers with a verdict.
+    pub async fn judged(&self, gate: GateId, verdict: &Verdict) -> Result<(), ClientError> {
+        self.report(&format!("/api/v1/drone/gates/{gate}/verdict"), verdict).await
+    }
+
+    /// Answers that Portage could not be asked.
+    pub async fn unjudged(&self, gate: GateId, unjudged: &Unjudged) -> Result<(), ClientError> {
+        self.report(&format!("/api/v1/drone/gates/{gate}/fail"), unjudged).await
     }
 
     async fn report(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {

@@ -80,8 +80,8 @@ pub(super) async fn package(
 /// Stores what the binhost staged.
 pub(super) async fn artifact(tx: &mut PgConnection, locked: &Locked, staged: &Staged) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
-        "INSERT INTO artifacts (target_id, epoch_id, attempt_id, cpv, build_id, built, published, size, path)
-         SELECT r.target_id, r.epoch_id, a.id, p.cpv, a.build_id, a.built, $2, $3, $4
+        "INSERT INTO artifacts (target_id, epoch_id, attempt_id, cpv, build_id, build_key, built, published, size, path)
+         SELECT r.target_id, r.epoch_id, a.id, p.cpv, a.build_id, p.build_key, a.built, $2, $3, $4
          FROM attempts a JOIN packages p ON p.id = a.package_id JOIN runs r ON r.id = p.run_id
          WHERE a.id = $1 RETURNING id",
         locked.cell.attempt.map(|attempt| attempt.id.0),

@@ -1,0 +1,33 @@
+# Copyright the Build Swarm authors
+# Distributed under the terms of the GNU General Public License v2
+"""What a run has to build and to keep. The answer is one of
+
+    {"plan": {"packages": […], "edges": […], "system": […]}, "findings": [REMARK, …]}
+    {"plan": null, "findings": [{"kind": …, "atom": …, "wanted_by": […], "detail": …}, …]}
+"""
+
+from typing import Any
+
+import session  # Before anything else of Portage's.
+
+import findings
+import graph
+import index
+import keys
+import options
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    session.mask(request["mask"])
+    config = session.configured(options.build_graph(request["wants"]))
+    built = keys.Keys(config.target_config)
+    index.leave_out(request["index"], built.outdated(request["keys"]))
+    session.offer(config, request["index"])
+    refused = findings.of_world(config.target_config, request["world"])
+    if refused:
+        return {"plan": None, "findings": refused}
+    success, depgraph = session.resolved(config)
+    refused = findings.of_depgraph(depgraph, success)
+    if refused:
+        return {"plan": None, "findings": refused}
+    return {"plan": graph.plan(depgraph, built), "findings": findings.remarks(depgraph)}
