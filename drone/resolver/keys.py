@@ -5,6 +5,7 @@ BLAKE2b (32 bytes, as hexadecimal digits) over, each with its name and length:
 
 | part | what of it |
 |---|---|
+| package | its cpv, which the ebuild's shell sees, and its repository |
 | ebuild, eclasses | the files' bytes: an ebuild's body may be edited without a new revision |
 | files | every file below FILESDIR, by its path there: which ones an ebuild uses, only its shell knows |
 | distfiles | what the Manifest says of the archives of this version; those of other versions do not matter |
@@ -129,6 +130,7 @@ class Keys:
         directory = os.path.dirname(ebuild)
         hasher = hashlib.blake2b(digest_size=32)
         for name, parts in (
+            ("package", [cpv.encode(), repository.encode()]),
             ("ebuild", [self._file(ebuild)]),
             ("eclasses", self._eclasses(tree, metadata["INHERITED"])),
             ("files", self._tree(os.path.join(directory, "files"))),

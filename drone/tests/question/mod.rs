@@ -18,7 +18,7 @@ use std::time::Duration;
 use swarm_protocol::gate::Seat;
 use swarm_protocol::gentoo::WorldAtom;
 use swarm_protocol::plan::{Plan, PlannedPackage};
-use swarm_protocol::resolution::{Finding, FindingKind};
+use swarm_protocol::resolution::{BinaryKey, Finding, FindingKind};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +55,7 @@ impl Bench {
         Some(this)
     }
 
-    fn repo(&self) -> PathBuf {
+    pub(crate) fn repo(&self) -> PathBuf {
         self.dir.path().join("repo")
     }
 
@@ -151,8 +151,18 @@ impl Bench {
         world: &[&str],
         index: Option<&Path>,
     ) -> anyhow::Result<(Option<Plan>, Vec<Finding>)> {
-        let world = &atoms(world);
-        by_hand::resolve(&self.config(), &launcher(), Question { world, ..Question::default() }, index).await
+        self.resolve_keyed(world, index, &[]).await
+    }
+
+    /// The same, where it is known what the binaries were built from.
+    pub(crate) async fn resolve_keyed(
+        &self,
+        world: &[&str],
+        index: Option<&Path>,
+        keys: &[BinaryKey],
+    ) -> anyhow::Result<(Option<Plan>, Vec<Finding>)> {
+        let question = Question { world: &atoms(world), keys, ..Question::default() };
+        by_hand::resolve(&self.config(), &launcher(), question, index).await
     }
 
     /// What the base root's Portage would do with the generation that `index` lists on a machine with this world that
