@@ -104,7 +104,7 @@ pub async fn judged(app: &App, drone: DroneId, gate: GateId, report: &Verdict) -
         return Ok(());
     };
     generations::refused(&mut tx, run, generation, &reason, &report.findings).await?;
-    let successor = mend::missing(&mut tx, &open, run, &report.missing).await?;
+    let successor = mend::missing(&mut tx, (reported.target, &open), run, &report.missing).await?;
     tx.commit().await?;
     warn!(%run, reason, "a generation did not pass the gate");
     if let Some(successor) = successor {

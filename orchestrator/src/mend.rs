@@ -4,9 +4,10 @@
 use crate::app::App;
 use crate::config::Quarantined;
 use crate::db::runs::{self, Mending, Open};
+use crate::definitions;
 use sqlx::PgConnection;
 use swarm_protocol::gentoo::Cpv;
-use swarm_protocol::id::RunId;
+use swarm_protocol::id::{RunId, TargetId};
 use swarm_protocol::state::RunState;
 use tracing::info;
 
@@ -14,7 +15,7 @@ use tracing::info;
 /// missing, the run was such a one itself, or a newer one is on its way. The target's runs are locked by the caller.
 pub async fn missing(
     tx: &mut PgConnection,
-    open: &Open,
+    (target, open): (TargetId, &Open),
     run: RunId,
     missing: &[Cpv],
 ) -> sqlx::Result<Option<RunId>> {
@@ -26,7 +27,7 @@ pub async fn missing(
         return Ok(None);
     }
     let successor = Mending { mends: Some(run), wants: missing.to_vec(), ..mending };
-    runs::insert_mending(tx, &successor).await.map(Some)
+    begin(tx, target, &successor).await.map(Some)
 }
 
 /// Begins a successor of every frozen run that only quarantined packages hold up, and that may do without them.
@@ -45,10 +46,16 @@ pub async fn older(app: &App) -> sqlx::Result<()> {
         let mut mending = runs::mending(&mut *tx, run).await?;
         let quarantined = runs::quarantined(&mut *tx, run).await?;
         mending.mask.extend(quarantined);
-        let successor = runs::insert_mending(&mut tx, &Mending { mends: Some(run), ..mending }).await?;
+        let mending = Mending { mends: Some(run), ..mending };
+        let successor = begin(&mut tx, unplanned.target, &mending).await?;
         tx.commit().await?;
         info!(%run, %successor, "a successor shall do without what is quarantined");
         app.wake.all();
     }
     Ok(())
+}
+
+async fn begin(tx: &mut PgConnection, target: TargetId, mending: &Mending) -> sqlx::Result<RunId> {
+    let definition = definitions::of_new_run(&mut *tx, target, None).await?;
+    runs::insert_mending(tx, target, definition, mending).await
 }

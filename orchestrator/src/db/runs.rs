@@ -89,17 +89,19 @@ pub async fn mending(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Mendin
     .await
 }
 
-/// Begins a run that mends another one, of the same target.
-pub async fn insert_mending(tx: &mut PgConnection, mending: &Mending) -> sqlx::Result<RunId> {
-    let mended = mending.mends.ok_or(sqlx::Error::RowNotFound)?;
-    let target = unplanned(&mut *tx, mended).await?.ok_or(sqlx::Error::RowNotFound)?.target;
-    let definition = definitions::of_new_run(&mut *tx, target, None).await?;
+/// Begins a run that mends another one of the target.
+pub async fn insert_mending(
+    tx: &mut PgConnection,
+    target: TargetId,
+    definition: Option<DefinitionId>,
+    mending: &Mending,
+) -> sqlx::Result<RunId> {
     let run = insert(&mut *tx, target, None, definition).await?;
     let lines = |cpvs: &[Cpv]| cpvs.iter().map(ToString::to_string).collect::<Vec<_>>();
     sqlx::query!(
         "UPDATE runs SET mends_id = $2, wants = $3, mask = $4 WHERE id = $1",
         run.0,
-        mended.0,
+        mending.mends.map(|run| run.0),
         &lines(&mending.wants),
         &lines(&mending.mask)
     )
