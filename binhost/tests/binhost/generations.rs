@@ -15,10 +15,15 @@ async fn a_generation_is_seen_only_when_promoted() {
     for path in [INDEX, ZLIB_2, "/binhost/amd64/Packages.gz"] {
         assert_eq!(binhost.text(path).await, Err(reqwest::StatusCode::NOT_FOUND), "{path}");
     }
-    let gate = |path: &str| {
+    let ask = |path: &str, ticket: String| {
         let path = format!("/generations/amd64/1/{path}");
-        binhost.request(reqwest::Method::GET, &path).bearer_auth(control(NOW)).send()
+        binhost.request(reqwest::Method::GET, &path).bearer_auth(ticket).send()
     };
+    let gate = |path: &str| ask(path, of_generation(NOW, 1));
+    assert_eq!(ask("Packages", control(NOW)).await.unwrap().status(), 200);
+    for other in [of_generation(NOW, 2), attempt(NOW, 100)] {
+        assert_eq!(ask("Packages", other).await.unwrap().status(), 403);
+    }
     let judged = gate("Packages").await.unwrap().text().await.unwrap();
     assert_eq!(values(&judged, "CPV"), ["app-arch/xz-utils-5.6.4", "sys-libs/zlib-1.3.1"]);
     assert_eq!(gate("sys-libs/zlib/zlib-1.3.1-2.gpkg.tar").await.unwrap().status(), 200);

@@ -50,6 +50,12 @@ pub(crate) fn control(now: i64) -> String {
     signer().sign(&Ticket { scope: Scope::Control, expires: now + 60 })
 }
 
+/// A ticket for reading a generation of [`target`].
+pub(crate) fn of_generation(now: i64, number: i64) -> String {
+    let scope = Scope::Generation { target: target(), number: GenerationNumber(number) };
+    signer().sign(&Ticket { scope, expires: now + 60 })
+}
+
 /// A ticket for an attempt of [`RUN`] and [`target`].
 pub(crate) fn attempt(now: i64, max_bytes: u64) -> String {
     let scope = Scope::Attempt {

@@ -40,8 +40,8 @@ pub async fn run(shop: &Workshop, session: SessionId, gate: &Gate) {
                 let verdict = Verdict { fence, findings: kept(findings), missing };
                 answered(|| link.client.judged(number, &verdict)).await
             }
-            Err(stop) => {
-                let reason = clipped(&reason(stop), KEPT.1);
+            Err(unjudged) => {
+                let reason = clipped(&reason(unjudged), KEPT.1);
                 tracing::warn!(gate = %number, reason, "the generation is not judged");
                 let unjudged = Unjudged { fence, reason };
                 answered(|| link.client.unjudged(number, &unjudged)).await
@@ -114,7 +114,7 @@ async fn judge(shop: &Workshop, gate: &Gate) -> Result<(Vec<Finding>, BTreeSet<C
         let root = AttemptDir::create(&directories(config), &format!("{}-{place}", gate.gate))?;
         let answer = match bring_installed(shop, gate, seat, &root, deadline).await {
             Ok(()) => seat::ask(judged, &root, seat).await,
-            Err(stop) => Err(stop),
+            Err(unbrought) => Err(unbrought),
         };
         tokio::task::spawn_blocking(move || drop(root)).await?;
         let answer = answer?;
