@@ -7,12 +7,12 @@ use crate::link::within;
 use crate::live::{Cancelled, Live};
 use crate::log::BuildLog;
 use crate::report::report;
-use crate::root::AttemptDir;
+use crate::root::{AttemptDir, Guard};
 use crate::shipper;
 use crate::stop::Stop;
 use std::sync::Arc;
 use std::time::Duration;
-use swarm_protocol::drone::{Completion, Fail, HandBack};
+use swarm_protocol::drone::{Completion, Fail, HandBack, Usage};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long a hand-back may take: the drone is about to stop.
@@ -23,15 +23,17 @@ pub async fn run(shop: &Arc<Workshop>, live: &Arc<Live>) {
     let identity = live.identity();
     tracing::info!(attempt = %identity.claim.attempt, package.cpv = %identity.claim.cpv, run = %identity.claim.run,
         "attempt begins");
-    if let Err(stop) = work(shop, live).await {
-        stopped(shop, live, stop).await;
+    let claim = &identity.claim;
+    let guard = Guard::new(shop.link.config.limits(&claim.target, &claim.cpv));
+    if let Err(stop) = work(shop, live, &guard).await {
+        stopped(shop, live, stop, guard.usage()).await;
     }
     shop.link.forget(live);
     // The next heartbeat shows the empty hands.
     shop.link.beat();
 }
 
-async fn work(shop: &Arc<Workshop>, live: &Arc<Live>) -> Result<(), Stop> {
+async fn work(shop: &Arc<Workshop>, live: &Arc<Live>, guard: &Guard) -> Result<(), Stop> {
     let attempts = shop.link.config.state_dir.join("attempts");
     let dir = AttemptDir::create(&attempts, &live.attempt().to_string())?;
     let log = Arc::new(BuildLog::create(&dir.log(), shop.link.config.log_bytes)?);
@@ -40,7 +42,7 @@ async fn work(shop: &Arc<Workshop>, live: &Arc<Live>) -> Result<(), Stop> {
         let (shop, live, log) = (shop.clone(), live.clone(), log.clone());
         AbortOnDropHandle::new(tokio::spawn(async move { shipper::ship(&shop.link, &live, &log).await }))
     };
-    let result = make(shop, live, &dir, &log).await;
+    let result = make(shop, live, &dir, &log, guard).await;
     if let Err(Stop::Failed(failure)) = &result {
         log.note(&format!("failed ({}): {}", failure.class, failure.reason));
     }
@@ -49,7 +51,7 @@ async fn work(shop: &Arc<Workshop>, live: &Arc<Live>) -> Result<(), Stop> {
         // The barrier: nothing is reported before all of its log is there.
         Ok(artifact) => {
             shipping.await??;
-            let completed = deliver::complete(&shop.link, live, &artifact).await;
+            let completed = deliver::complete(&shop.link, live, &artifact, guard.usage()).await;
             completed.map(|completed| accepted(live, &completed))
         }
         Err(Stop::Failed(failure)) => {
@@ -68,8 +70,9 @@ async fn make(
     live: &Live,
     dir: &AttemptDir,
     log: &Arc<BuildLog>,
+    guard: &Guard,
 ) -> Result<crate::artifact::Artifact, Stop> {
-    let artifact = Build { shop, live, dir, log }.run().await?;
+    let artifact = Build { shop, live, dir, log, guard }.run().await?;
     log.note(&format!("artifact {} of {} bytes", artifact.digest, artifact.size));
     deliver::upload(&shop.link, live, &artifact, log).await?;
     Ok(artifact)
@@ -86,10 +89,10 @@ fn accepted(live: &Live, completed: &swarm_protocol::drone::Completed) {
     }
 }
 
-async fn stopped(shop: &Workshop, live: &Live, why: Stop) {
+async fn stopped(shop: &Workshop, live: &Live, why: Stop, usage: Option<Usage>) {
     let attempt = live.attempt();
     match why {
-        Stop::Failed(failure) => fail(shop, live, *failure).await,
+        Stop::Failed(failure) => fail(shop, live, *failure, usage).await,
         Stop::Refused(error) => {
             tracing::error!(%attempt, error, "a report was refused; the attempt is dropped");
         }
@@ -98,12 +101,13 @@ async fn stopped(shop: &Workshop, live: &Live, why: Stop) {
     }
 }
 
-async fn fail(shop: &Workshop, live: &Live, failure: Failure) {
+async fn fail(shop: &Workshop, live: &Live, failure: Failure, usage: Option<Usage>) {
     let Failure { class, reason, excerpt } = failure;
     tracing::warn!(attempt = %live.attempt(), failure.class = %class, reason, "the attempt failed");
     let reason: String = reason.chars().take(1000).collect();
     let reported = report(&shop.link, live, |client, identity| {
-        let body = Fail { fence: identity.fence(), class, reason: reason.clone(), excerpt: excerpt.clone() };
+        let (reason, excerpt) = (reason.clone(), excerpt.clone());
+        let body = Fail { fence: identity.fence(), class, reason, excerpt, usage };
         async move { client.fail(identity.claim.attempt, &body).await }
     });
     if let Err(error) = reported.await {

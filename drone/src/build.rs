@@ -11,7 +11,8 @@
 use crate::artifact::{self, Artifact, NoArtifact};
 use crate::cache::Cache;
 use crate::closure;
-use crate::emerge::{self, Step};
+use crate::declared;
+use crate::emerge::{self, Network, Step};
 use crate::epoch::Epochs;
 use crate::failure::{Ending, Failure, classify};
 use crate::index;
@@ -21,7 +22,7 @@ use crate::log::BuildLog;
 use crate::pretend;
 use crate::report::report;
 use crate::root::process::Watch;
-use crate::root::{AttemptDir, Command, End, Foundation, Launcher, Mount};
+use crate::root::{AttemptDir, Command, End, Foundation, Guard, Launcher, Mount};
 use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::vdb;
@@ -55,6 +56,8 @@ pub struct Build<'a> {
     pub dir: &'a AttemptDir,
     /// Its log.
     pub log: &'a Arc<BuildLog>,
+    /// What it may use, and what it has used.
+    pub guard: &'a Guard,
 }
 
 /// Output of a `--pretend` that is read; the longest list is far shorter.
@@ -73,8 +76,9 @@ impl Build<'_> {
             client.start(identity.claim.attempt, &Start { fence: identity.fence() }).await
         });
         started.await?;
-        let deadline = deadline(claim.limit_seconds);
-        let work = Work { build: self, claim: &claim, foundation: &foundation, deadline };
+        let seconds =
+            self.guard.limits().seconds.map_or(claim.limit_seconds, |own| own.min(claim.limit_seconds));
+        let work = Work { build: self, claim: &claim, foundation: &foundation, deadline: deadline(seconds) };
         work.fetch().await?;
         work.install().await?;
         work.check().await?;
@@ -152,7 +156,7 @@ impl Work<'_> {
         found.map_err(|error| match error {
             NoArtifact::Other { .. } => {
                 let mut failure =
-                    classify(Stage::Building, Ending::Exit(0), &self.build.log.tail_since(mark));
+                    classify(Stage::Building, Ending::Exit(0), &self.build.log.tail_since(mark), true);
                 failure.reason = format!("{}: {error}", failure.reason);
                 failure.into()
             }
@@ -172,12 +176,13 @@ impl Work<'_> {
 
     /// Runs emerge and returns its output; anything but exit status 0 is a failure.
     async fn emerge(&self, stage: Stage, step: Step) -> Result<String, Stop> {
-        let Build { shop, live, dir, log } = self.build;
+        let Build { shop, live, dir, log, guard } = self.build;
         if live.stage() != stage {
             live.enter(stage);
         }
         let config = &shop.link.config;
-        let call = emerge::invocation(step, self.claim, config.jobs());
+        let network = self.network(step);
+        let call = emerge::invocation(step, self.claim, config.jobs(guard.limits().cores), network);
         log.note(&call.argv.join(" "));
         let mark = log.seen();
         let mut text = Vec::new();
@@ -189,12 +194,15 @@ impl Work<'_> {
         let watch = Watch {
             output: &mut output,
             started: &mut |id| live.set_process(id),
+            guard: Some(guard),
             deadline: self.deadline,
             cancel: live.token(),
         };
         let command = Command { argv: call.argv, environment: call.environment, network: call.network };
         let name = format!("{step:?}").to_lowercase();
+        let begun = Instant::now();
         let end = shop.launcher.run(self.foundation, dir, &name, self.mounts(step), &command, watch).await;
+        guard.took(step, begun.elapsed());
         live.set_process(0);
         let ending = match end? {
             End::Exit(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
@@ -202,8 +210,20 @@ impl Work<'_> {
             End::Exit(status) => Ending::Exit(status),
             End::Signal(signal) => Ending::Signal(signal),
             End::Timeout => Ending::Timeout,
+            End::Exceeded(excess) => Ending::Exceeded(excess),
         };
-        Err(classify(stage, ending, &log.tail_since(mark)).into())
+        Err(classify(stage, ending, &log.tail_since(mark), call.network).into())
+    }
+
+    fn network(&self, step: Step) -> Network {
+        let Build { dir, guard, .. } = self.build;
+        match step {
+            Step::Build if guard.limits().network => Network::All,
+            Step::Build if declared::wants_network(self.foundation, &dir.upper(), self.claim) => {
+                Network::Declared
+            }
+            _ => Network::None,
+        }
     }
 
     /// The host's directories in the root. Each step may write where it must: the fetch into the source archives, the build

@@ -9,13 +9,19 @@
 //! [[bind]]
 //! source = "/var/db/repos/gentoo"
 //! target = "/var/db/repos/gentoo"
+//!
+//! [[limits]]
+//! memory_bytes = 17179869184
 //! ```
 //!
 //! `BUILD_DRONE_ORCHESTRATOR_URL` and `BUILD_DRONE_TOKEN_FILE` override their fields, for containers.
 //! Secrets are never in this file: the token has a file of its own.
 
+use crate::limits::{Limits, Rule};
+use crate::machine;
 use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
+use swarm_protocol::gentoo::{Cpv, TargetName};
 
 /// A configuration that was read and makes sense.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -53,6 +59,9 @@ pub struct Config {
     /// Bytes of build log that are kept and sent per attempt; what comes after is counted only.
     #[serde(default = "defaults::log_bytes")]
     pub log_bytes: u64,
+    /// What builds may use; see [`crate::limits`].
+    #[serde(default)]
+    pub limits: Vec<Rule>,
     /// The file whose contents identify this machine.
     #[serde(default = "defaults::machine_id_file")]
     pub machine_id_file: PathBuf,
@@ -170,7 +179,13 @@ impl Config {
             require(is_plain(&bind.target), "bind.target", "must be an absolute path without '..'")?;
             require(bind.target != Path::new("/"), "bind.target", "must not be /")?;
         }
-        Ok(())
+        self.limits.iter().try_for_each(Rule::check)
+    }
+
+    /// What a build of `cpv` for `target` may use.
+    #[must_use]
+    pub fn limits(&self, target: &TargetName, cpv: &Cpv) -> Limits {
+        Limits::of_machine(machine::memory().0, self.cores()).with(&self.limits, target, cpv)
     }
 
     /// Logical processors that builds may use.
@@ -180,10 +195,10 @@ impl Config {
         self.cores.unwrap_or_else(|| u16::try_from(machine()).unwrap_or(u16::MAX))
     }
 
-    /// `make -jN` within a build.
+    /// `make -jN` within a build that may use `cores`.
     #[must_use]
-    pub fn jobs(&self) -> u16 {
-        self.jobs.unwrap_or_else(|| self.cores())
+    pub fn jobs(&self, cores: u16) -> u16 {
+        self.jobs.unwrap_or(cores)
     }
 }
 
@@ -220,7 +235,7 @@ target = "/var/db/repos/box"
     #[test]
     fn the_example_is_right() {
         let config = parse(include_str!("../drone.example.toml")).unwrap();
-        assert_eq!((config.binds.len(), config.lookahead), (2, 0));
+        assert_eq!((config.binds.len(), config.lookahead, config.limits.len()), (2, 0, 2));
     }
 
     #[test]
@@ -243,6 +258,7 @@ target = "/var/db/repos/box"
             ("/base", "base", "base_root"),
             ("/base", "/ba:se", "base_root"),
             ("/var/db/repos/box", "/../x", "bind.target"),
+            ("[[bind]]", "[[limits]]\nprocesses = 0\n[[bind]]", "limits"),
             ("[[bind]]", "lookahead = 1\n[[bind]]", "lookahead"),
         ] {
             let error = parse(&GOOD.replace(from, to)).unwrap_err();

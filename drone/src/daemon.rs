@@ -17,7 +17,7 @@ use crate::link::{Link, within};
 use crate::live::Cancelled;
 use crate::preflight::{self, Verdict};
 use crate::resolver::{self, ask};
-use crate::root::{Launcher, dir};
+use crate::root::{Launcher, cgroup, dir};
 use crate::{claims, gate, heartbeat, secret, session};
 use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
@@ -47,6 +47,14 @@ pub async fn run(config: Config, launcher: Launcher) -> anyhow::Result<()> {
     let _lock = state_dir(&config)?;
     let token = secret::read(&config.token_file).context("the drone is not enrolled: build-drone enrol")?;
     fit(&config, &launcher).await?;
+    let launcher = match cgroup::take() {
+        Ok(cgroups) => launcher.in_cgroups(cgroups),
+        // Preflight has said it, and that a watchdog does the work.
+        Err(error) => {
+            tracing::debug!(error = format!("{error:#}"), "builds get no cgroup");
+            launcher
+        }
+    };
     let client = DroneClient::new(&config.orchestrator_url, Some(token.expose_secret().to_owned()));
     let session = tokio::select! {
         session = session::open(&config, &client) => session?,

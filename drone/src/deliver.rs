@@ -12,7 +12,7 @@ use crate::stop::Stop;
 use std::time::Duration;
 use swarm_protocol::Code;
 use swarm_protocol::client::BinhostClient;
-use swarm_protocol::drone::{Complete, Completed, Completion};
+use swarm_protocol::drone::{Complete, Completed, Completion, Usage};
 use swarm_protocol::state::FailureClass;
 use tokio::fs::File;
 
@@ -63,11 +63,17 @@ async fn upload_once(
 }
 
 /// Asks that the uploaded artifact be accepted until it is received or refused.
-pub async fn complete(link: &Link, live: &Live, artifact: &Artifact) -> Result<Completed, Stop> {
+pub async fn complete(
+    link: &Link,
+    live: &Live,
+    artifact: &Artifact,
+    usage: Option<Usage>,
+) -> Result<Completed, Stop> {
     live.enter(Stage::Completing);
     loop {
         let answer = report(link, live, |client, identity| async move {
-            let body = Complete { fence: identity.fence(), built: artifact.digest, size: artifact.size };
+            let body =
+                Complete { fence: identity.fence(), built: artifact.digest, size: artifact.size, usage };
             client.complete(identity.claim.attempt, &body).await
         });
         let answer = answer.await?;

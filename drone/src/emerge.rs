@@ -10,7 +10,7 @@
 //! | [`Step::Preview`] | no | the closure | what [`Step::Install`] would do |
 //! | [`Step::Install`] | no | the closure | the closure, by exact version, as binaries, in the claim's order |
 //! | [`Step::Check`] | no | the closure | what Portage thinks is still missing: nothing, it should say |
-//! | [`Step::Build`] | no | the artifact's | the package alone |
+//! | [`Step::Build`] | no, but see [`Network`] | the artifact's | the package alone |
 
 use std::collections::BTreeMap;
 use swarm_protocol::drone::Claim;
@@ -40,6 +40,17 @@ pub enum Step {
     Build,
 }
 
+/// The network of [`Step::Build`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// None: the step has a network namespace of its own.
+    None,
+    /// The host's, and Portage takes it from every phase for which the ebuild does not ask: its `network-sandbox`.
+    Declared,
+    /// The host's in every phase: the configuration says so.
+    All,
+}
+
 /// What to run in the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
@@ -53,11 +64,17 @@ pub struct Invocation {
 
 /// The call of emerge for `step` of `claim`, with `jobs` parallel compilations.
 #[must_use]
-pub fn invocation(step: Step, claim: &Claim, jobs: u16) -> Invocation {
+pub fn invocation(step: Step, claim: &Claim, jobs: u16, network: Network) -> Invocation {
+    let mut environment = environment(step, jobs);
+    if let (Step::Build, Network::Declared, Some(features)) = (step, network, environment.get_mut("FEATURES"))
+    {
+        // FEATURES are incremental: the last word wins.
+        features.push_str(" network-sandbox");
+    }
     Invocation {
         argv: argv(step, claim),
-        environment: environment(step, jobs),
-        network: matches!(step, Step::Fetch),
+        environment,
+        network: step == Step::Fetch || (step == Step::Build && network != Network::None),
     }
 }
 
@@ -221,7 +238,12 @@ mod tests {
     use crate::testing;
 
     fn shown(step: Step) -> String {
-        let call = invocation(step, &testing::claim("app-arch/pigz-2.8", &["sys-libs/zlib-1.3.1"]), 4);
+        let call = invocation(
+            step,
+            &testing::claim("app-arch/pigz-2.8", &["sys-libs/zlib-1.3.1"]),
+            4,
+            Network::None,
+        );
         let environment: Vec<_> = call.environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
         format!("{}\nnetwork={}\n{}", call.argv.join(" "), call.network, environment.join("\n"))
     }
@@ -237,7 +259,19 @@ mod tests {
     fn only_the_fetch_has_a_network() {
         let claim = testing::claim("a/b-1", &[]);
         for step in [Step::Preview, Step::Install, Step::Check, Step::Build] {
-            assert!(!invocation(step, &claim, 1).network, "{step:?}");
+            assert!(!invocation(step, &claim, 1, Network::None).network, "{step:?}");
         }
+    }
+
+    #[test]
+    fn a_network_while_building_is_portages_to_share_out_or_the_configurations() {
+        let claim = testing::claim("a/b-1", &[]);
+        let call = |step, network| {
+            let call = invocation(step, &claim, 1, network);
+            (call.network, call.environment["FEATURES"].ends_with(" network-sandbox"))
+        };
+        assert_eq!(call(Step::Build, Network::Declared), (true, true));
+        assert_eq!(call(Step::Build, Network::All), (true, false));
+        assert_eq!(call(Step::Check, Network::All), (false, false));
     }
 }

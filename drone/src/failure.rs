@@ -3,7 +3,9 @@
 //! An exit status is no evidence of success, and little of failure: the words of the log say more, but only those of its
 //! last lines. A package that prints "No space left on device" in its tests and goes on has not filled the disk.
 
+use crate::root::Excess;
 use crate::stage::Stage;
+use std::borrow::Cow;
 use swarm_protocol::state::FailureClass;
 
 /// How a step ended.
@@ -13,8 +15,10 @@ pub enum Ending {
     Exit(i32),
     /// It was killed by this signal, not by us.
     Signal(i32),
-    /// It took longer than the claim allows, and was killed.
+    /// It took longer than allowed, and was killed.
     Timeout,
+    /// It used more than allowed.
+    Exceeded(Excess),
 }
 
 /// A failure as it is reported.
@@ -48,6 +52,7 @@ const CAUSES: &[(FailureClass, &str, &[&str])] = &[
         "there is not enough memory",
         &[
             "Killed signal terminated program",
+            "] Killed",
             "out of memory",
             "Cannot allocate memory",
             "virtual memory exhausted",
@@ -55,6 +60,20 @@ const CAUSES: &[(FailureClass, &str, &[&str])] = &[
             "(signal: 9, SIGKILL: kill)",
             "Errno 12]",
         ],
+    ),
+    (
+        FailureClass::Resources,
+        "it could not start another process",
+        &[
+            "fork: Resource temporarily unavailable",
+            "fork: retry: Resource temporarily unavailable",
+            "Cannot fork",
+        ],
+    ),
+    (
+        FailureClass::Resources,
+        "a file is larger than the limit on disk space",
+        &["File size limit exceeded", "File too large", "Errno 27]"],
     ),
     (
         FailureClass::Resources,
@@ -84,6 +103,18 @@ const NETWORK: &[&str] = &[
     "504 Gateway",
 ];
 
+/// Words of a build that looked for a network where there is none. A refused connection is not among them: tests look for
+/// servers on their own machine.
+const NO_NETWORK: &[&str] = &[
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "unable to resolve host",
+    "Could not resolve host",
+    "failed to lookup address information",
+    "Network is unreachable",
+    "Errno 101]",
+];
+
 /// Words of a Portage that never began to build: its tree or configuration is not the plan's.
 const EPOCH: &[&str] = &[
     "there are no ebuilds to satisfy",
@@ -96,24 +127,34 @@ const EPOCH: &[&str] = &[
     "Your current profile is",
 ];
 
-/// Classifies a step that did not do its work; `log` is the end of the build's log.
+/// Classifies a step that did not do its work; `log` is the end of the build's log, `network` whether the step had one.
 #[must_use]
-pub fn classify(stage: Stage, ending: Ending, log: &str) -> Failure {
-    let (class, why) = cause(stage, ending, &last_lines(log, 60));
+pub fn classify(stage: Stage, ending: Ending, log: &str, network: bool) -> Failure {
+    let (class, why) = cause(stage, ending, &last_lines(log, 60), network);
     let ended = match ending {
         Ending::Exit(0) => "although emerge says it succeeded".to_owned(),
         Ending::Exit(status) => format!("exit status {status}"),
         Ending::Signal(signal) => format!("killed by signal {signal}"),
-        Ending::Timeout => "killed at the claim's limit".to_owned(),
+        Ending::Timeout => "killed at the time limit".to_owned(),
+        Ending::Exceeded(_) => "killed at the limit".to_owned(),
     };
     Failure { class, reason: format!("{why} while {stage} ({ended})"), excerpt: excerpt(log) }
 }
 
-fn cause(stage: Stage, ending: Ending, tail: &str) -> (FailureClass, &'static str) {
-    use FailureClass::{Epoch, Infrastructure, Package, Resources};
-    if ending == Ending::Timeout {
-        return (Resources, "the time limit was exceeded");
+fn cause(stage: Stage, ending: Ending, tail: &str, network: bool) -> (FailureClass, Cow<'static, str>) {
+    match ending {
+        Ending::Timeout => (FailureClass::Resources, "the time limit was exceeded".into()),
+        Ending::Exceeded(excess) => (FailureClass::Resources, excess.to_string().into()),
+        Ending::Exit(_) | Ending::Signal(_) => {
+            let (class, why) = told(stage, ending, tail, network);
+            (class, why.into())
+        }
     }
+}
+
+/// What the log and the stage tell.
+fn told(stage: Stage, ending: Ending, tail: &str, network: bool) -> (FailureClass, &'static str) {
+    use FailureClass::{Epoch, Infrastructure, Package, Resources};
     let says = |words: &[&str]| words.iter().any(|word| tail.contains(word));
     if let Some((class, why, _)) = CAUSES.iter().find(|(_, _, words)| says(words)) {
         return (*class, why);
@@ -127,6 +168,12 @@ fn cause(stage: Stage, ending: Ending, tail: &str) -> (FailureClass, &'static st
             (Epoch, "the repository or configuration differs from the plan")
         }
         (Stage::Fetching, _) => (Package, "a source archive cannot be had"),
+        // That it tried is not proof that it failed for it; but it is the package's fault either way.
+        (Stage::Building, _) if !network && says(NO_NETWORK) => (
+            Package,
+            "it needs the network, which its ebuild does not declare (RESTRICT=\"network-sandbox\", or \
+             PROPERTIES=\"test_network\" for its tests) and the drone's limits do not allow (network = true),",
+        ),
         (Stage::Building, _) => (Package, "the package does not build"),
         (Stage::Installing, _) => (Package, "a dependency cannot be installed"),
         (Stage::Checking, _) => (Epoch, "Portage could not check the root"),
@@ -179,6 +226,14 @@ mod tests {
                 Resources,
             ),
             (Stage::Building, Ending::Exit(1), "(signal: 9, SIGKILL: kill)", Resources),
+            (Stage::Building, Ending::Exit(1), "make: *** [Makefile:3: cc1] Killed", Resources),
+            (
+                Stage::Building,
+                Ending::Exit(1),
+                "bash: fork: retry: Resource temporarily unavailable",
+                Resources,
+            ),
+            (Stage::Building, Ending::Exit(1), "dd: error writing 'x': File too large", Resources),
             (Stage::Building, Ending::Signal(9), "", Resources),
             (Stage::Building, Ending::Signal(11), "", Infrastructure),
             (Stage::Building, Ending::Timeout, "No space left on device", Resources),
@@ -196,14 +251,34 @@ mod tests {
             (Stage::Checking, Ending::Exit(1), "", Epoch),
             (Stage::Preparing, Ending::Exit(1), "", Infrastructure),
         ] {
-            assert_eq!(classify(stage, ending, log).class, class, "{stage} {ending:?} {log}");
+            assert_eq!(classify(stage, ending, log, false).class, class, "{stage} {ending:?} {log}");
         }
+    }
+
+    #[test]
+    fn limits_are_said_with_their_amount() {
+        let ending = Ending::Exceeded(Excess::Memory { limit: 64 << 20 });
+        let failure = classify(Stage::Building, ending, "No space left on device", false);
+        assert_eq!(failure.class, Resources);
+        assert_eq!(failure.reason, "it used more than 64 MiB of memory while building (killed at the limit)");
+    }
+
+    #[test]
+    fn a_network_that_is_missing_is_said_where_it_is_missing() {
+        let log = "curl: (6) Could not resolve host: example.org";
+        let reason = |stage, network| {
+            let failure = classify(stage, Ending::Exit(1), log, network);
+            (failure.class, failure.reason.contains("network-sandbox"))
+        };
+        assert_eq!(reason(Stage::Building, false), (Package, true));
+        assert_eq!(reason(Stage::Building, true), (Package, false));
+        assert_eq!(reason(Stage::Fetching, true), (Infrastructure, false));
     }
 
     #[test]
     fn early_words_do_not_count() {
         let log = format!("test: No space left on device\n{}", "ok\n".repeat(100));
-        assert_eq!(classify(Stage::Building, Ending::Exit(1), &log).class, Package);
+        assert_eq!(classify(Stage::Building, Ending::Exit(1), &log, false).class, Package);
     }
 
     #[test]

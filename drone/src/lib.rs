@@ -6,7 +6,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`config`], [`secret`], [`preflight`], [`enrol`] | what stands before the first claim |
+//! | [`config`], [`limits`], [`secret`], [`preflight`], [`enrol`] | what stands before the first claim |
 //! | [`epoch`] | what this drone can build under, by content |
 //! | [`daemon`] | the process: loops, signals, order |
 //! | [`link`], [`session`], [`heartbeat`], [`report`] | the way to the orchestrator, its retries and its fences |
@@ -17,7 +17,7 @@
 //! | [`errands`] | the loops that ask for the work of these two |
 //! | [`build`], [`deliver`], [`stage`], [`stop`] | the stages of an attempt |
 //! | [`root`] | clean roots: overlay, namespaces, processes |
-//! | [`emerge`], [`index`], [`pretend`], [`vdb`], [`artifact`] | Portage: commands, files, lists. Pure |
+//! | [`emerge`], [`declared`], [`index`], [`pretend`], [`vdb`], [`artifact`] | Portage: commands, files, lists. Pure |
 //! | [`closure`], [`cache`] | dependency binaries |
 //! | [`download`] | files from the binhost |
 //! | [`log`], [`shipper`] | the build log and its way to the orchestrator |
@@ -32,6 +32,7 @@ pub mod claims;
 pub mod closure;
 pub mod config;
 pub mod daemon;
+pub mod declared;
 pub mod deliver;
 pub mod desk;
 pub mod download;
@@ -43,6 +44,7 @@ pub mod failure;
 pub mod gate;
 pub mod heartbeat;
 pub mod index;
+pub mod limits;
 pub mod link;
 pub mod live;
 pub mod log;

@@ -5,7 +5,7 @@
 //! (law 4). So nothing keeps a copy of the identity; every report asks for it when it is made.
 
 use crate::log::BuildLog;
-use crate::machine;
+use crate::root::tree;
 use crate::stage::Stage;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -137,7 +137,7 @@ impl Live {
     pub fn held(&self) -> Held {
         let process = self.process.load(Ordering::Relaxed);
         if process != 0 {
-            self.ticks.fetch_max(machine::processor_ticks(process), Ordering::Relaxed);
+            self.ticks.fetch_max(tree::ticks(process), Ordering::Relaxed);
         }
         let log = self.log.get().map_or(0, |log| log.seen());
         Held {

@@ -17,16 +17,23 @@
 //! | [`spec`] | what to mount and run, as a file for `__enter` |
 //! | [`bwrap`] | the arguments of bwrap, a pure function |
 //! | [`enter`] | the hidden subcommand |
-//! | [`process`] | running it: output, limits, killing |
+//! | [`process`] | running it: output, end, killing |
+//! | [`guard`] | what it may use and what it has used |
+//! | [`cgroup`], [`tree`], [`disk`] | how that is known: from the kernel, from `/proc`, from the files |
 
 pub mod bwrap;
+pub mod cgroup;
 pub mod dir;
+pub mod disk;
 pub mod enter;
 pub mod foundation;
+pub mod guard;
 pub mod process;
 pub mod spec;
+pub mod tree;
 
 pub use dir::AttemptDir;
 pub use foundation::Foundation;
+pub use guard::{Excess, Guard};
 pub use process::{End, Launcher};
-pub use spec::{Command, Mount, Spec};
+pub use spec::{Command, Confinement, Mount, Spec};

@@ -8,145 +8,17 @@
     reason = "a test's helper fails as a test does"
 )]
 
+mod bench;
+
+use bench::{Bench, claim, failure};
 use build_drone::artifact::Artifact;
-use build_drone::build::{Build, Work, Workshop, distfiles};
-use build_drone::cache::Cache;
-use build_drone::config::Config;
-use build_drone::epoch::Epochs;
-use build_drone::link::Link;
 use build_drone::live::{Cancelled, Live};
-use build_drone::log::BuildLog;
-use build_drone::root::{AttemptDir, Foundation, Launcher};
 use build_drone::stop::Stop;
-use build_drone::{index, vdb};
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
-use swarm_protocol::Digest;
-use swarm_protocol::client::DroneClient;
-use swarm_protocol::drone::{Claim, Dependency, Session};
-use swarm_protocol::id::{AttemptId, AttemptToken, BuildId, PackageId, RunId, SessionId};
-use swarm_protocol::state::{AttemptPhase, FailureClass};
-use tokio::time::Instant;
-
-const BASE: &str = "/var/cache/build-swarm/roots/base";
-const MIRROR: &str = "/var/cache/build-swarm/distfiles";
-const REPO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/gentoo-box/repo");
-
-/// A workshop whose orchestrator is nowhere: the steps inside the root need none.
-struct Bench {
-    state: tempfile::TempDir,
-    shop: Workshop,
-}
-
-impl Bench {
-    fn new() -> Option<Self> {
-        if !Path::new(BASE).join("etc/portage").exists() || !rustix::process::geteuid().is_root() {
-            eprintln!("no base root at {BASE}: nothing is tested");
-            return None;
-        }
-        let state = tempfile::tempdir().unwrap();
-        let repo = fs::canonicalize(REPO).unwrap();
-        let text = format!(
-            "name = 'bench'\norchestrator_url = 'http://127.0.0.1:1'\ntoken_file = '/nowhere'\n\
-             base_root = '{BASE}'\nstate_dir = '{}'\n\
-             [[bind]]\nsource = '{}'\ntarget = '/var/db/repos/swarm-box'\n\
-             [[bind]]\nsource = '{MIRROR}'\ntarget = '/var/cache/swarm-mirror'\n",
-            state.path().display(),
-            repo.display(),
-        );
-        let file = state.path().join("drone.toml");
-        fs::write(&file, text).unwrap();
-        let config = Config::load(&file, |_| None).unwrap();
-        fs::create_dir_all(distfiles(&config)).unwrap();
-        let launcher = Launcher::of(Path::new(env!("CARGO_BIN_EXE_build-drone")));
-        let session = Session {
-            session: SessionId(1),
-            name: "bench".to_owned(),
-            heartbeat_seconds: 5,
-            binhost_url: "http://127.0.0.1:1".to_owned(),
-        };
-        let shop = Workshop {
-            epochs: Epochs::open(config.clone(), launcher.clone()).unwrap(),
-            cache: Cache::open(&state.path().join("cache")).unwrap(),
-            link: Link::new(config, DroneClient::new("http://127.0.0.1:1", None), session),
-            launcher,
-        };
-        Some(Self { state, shop })
-    }
-
-    /// Runs all steps of a claim; the closure's files lie in `pool`, a PKGDIR with an index.
-    async fn build(&self, claim: Claim, pool: &Path) -> (Result<Artifact, Stop>, String) {
-        let live = Live::new(claim, SessionId(1));
-        self.run(&live, pool, Duration::from_mins(5)).await
-    }
-
-    async fn run(&self, live: &Arc<Live>, pool: &Path, limit: Duration) -> (Result<Artifact, Stop>, String) {
-        let identity = live.identity();
-        let claim = &identity.claim;
-        let attempts = self.state.path().join("attempts");
-        let dir = AttemptDir::create(&attempts, &claim.attempt.to_string()).unwrap();
-        let log = Arc::new(BuildLog::create(&dir.log(), 1 << 20).unwrap());
-        live.attach_log(log.clone());
-        provide(claim, pool, &dir);
-        let build = Build { shop: &self.shop, live, dir: &dir, log: &log };
-        let foundation = Foundation::own(&self.shop.link.config);
-        let deadline = Instant::now() + limit;
-        let work = Work { build: &build, claim, foundation: &foundation, deadline };
-        let result = async {
-            work.fetch().await?;
-            work.install().await?;
-            work.check().await?;
-            work.compile().await
-        };
-        let result = result.await;
-        if let Ok(artifact) = &result {
-            let name = format!("{}/{}-{}.gpkg.tar", claim.cpv.cp(), claim.cpv.pf(), claim.build_id);
-            fs::create_dir_all(pool.join(&name).parent().unwrap()).unwrap();
-            fs::copy(&artifact.path, pool.join(&name)).unwrap();
-            fs::copy(dir.packages().join("Packages"), pool.join("Packages")).unwrap();
-        }
-        let text = fs::read_to_string(dir.log()).unwrap();
-        (result, text)
-    }
-}
-
-/// Puts the closure and its index where the drone would have put them.
-fn provide(claim: &Claim, pool: &Path, dir: &AttemptDir) {
-    if claim.closure.is_empty() {
-        return;
-    }
-    for dependency in &claim.closure {
-        let target = dir.closure().join(&dependency.path);
-        fs::create_dir_all(target.parent().unwrap()).unwrap();
-        fs::copy(pool.join(&dependency.path), target).unwrap();
-    }
-    let staging = fs::read_to_string(pool.join("Packages")).unwrap();
-    fs::write(dir.closure().join("Packages"), index::closure(&staging, &claim.closure).unwrap()).unwrap();
-}
-
-fn claim(cpv: &str, build_id: i32, closure: Vec<Dependency>) -> Claim {
-    Claim {
-        attempt: AttemptId(i64::from(build_id)),
-        number: 1,
-        token: AttemptToken::random(),
-        phase: AttemptPhase::Held,
-        run: RunId(1),
-        package: PackageId(1),
-        target: "box".parse().unwrap(),
-        epoch: Digest::of(b""),
-        cpv: cpv.parse().unwrap(),
-        slot: "0".parse().unwrap(),
-        repository: "swarm-box".parse().unwrap(),
-        use_flags: Vec::new(),
-        build_id: BuildId(build_id),
-        closure,
-        ticket: swarm_protocol::ticket::SignedTicket(String::new()),
-        max_artifact_bytes: 1 << 30,
-        limit_seconds: 300,
-    }
-}
+use swarm_protocol::drone::Dependency;
+use swarm_protocol::id::{BuildId, SessionId};
+use swarm_protocol::state::FailureClass;
 
 fn dependency(cpv: &str, build_id: i32, artifact: &Artifact) -> Dependency {
     let cpv: swarm_protocol::gentoo::Cpv = cpv.parse().unwrap();
@@ -156,13 +28,6 @@ fn dependency(cpv: &str, build_id: i32, artifact: &Artifact) -> Dependency {
         published: artifact.digest,
         size: artifact.size,
         cpv,
-    }
-}
-
-fn failure(result: Result<Artifact, Stop>, log: &str) -> build_drone::failure::Failure {
-    match result {
-        Err(Stop::Failed(failure)) => *failure,
-        other => panic!("{other:?}\n{log}"),
     }
 }
 
@@ -229,11 +94,5 @@ async fn a_killed_build_leaves_nothing() {
     let limited = Live::new(claim("swarm-test/slow-1", 4, vec![]), SessionId(1));
     let (result, log) = bench.run(&limited, pool.path(), Duration::from_secs(8)).await;
     assert_eq!(failure(result, &log).class, FailureClass::Resources, "{log}");
-    let state = bench.state.path().to_str().unwrap();
-    assert!(!fs::read_to_string("/proc/self/mountinfo").unwrap().contains(state));
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-        assert!(!line.contains(state), "{line}");
-    }
-    assert!(vdb::installed(&bench.state.path().join("attempts"), Path::new(BASE)).unwrap().is_empty());
+    bench.nothing_is_left();
 }

@@ -85,6 +85,7 @@ fn admin_routes(limit: usize) -> Router<Shared> {
         .route("/packages/{package}/attempts", get(runs::attempts))
         .route("/packages/{package}/release", post(runs::release))
         .route("/packages/{package}/retry", post(runs::retry))
+        .route("/attempts/{attempt}", get(runs::attempt))
         .route("/attempts/{attempt}/log", get(runs::log))
         .route("/drones", get(admin::drones))
         .route("/drones/{name}", patch(admin::order_drone))

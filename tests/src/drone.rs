@@ -254,7 +254,7 @@ impl ScriptedDrone {
         let (built, size) = (Digest::of(&bytes), bytes.len() as u64);
         let binhost = BinhostClient::new(&self.binhost_url, claim.ticket.0.clone());
         binhost.upload(built, size, bytes).await.unwrap();
-        Complete { fence: self.fence(claim), built, size }
+        Complete { fence: self.fence(claim), built, size, usage: None }
     }
 
     /// Asks that an upload be accepted.

@@ -140,7 +140,13 @@ async fn a_report_with_a_wrong_token_session_or_attempt_changes_nothing() {
 }
 
 fn fail(drone: &ScriptedDrone, claim: &swarm_protocol::drone::Claim, class: FailureClass) -> Fail {
-    Fail { fence: drone.fence(claim), class, reason: "gcc said no".into(), excerpt: "error: no".into() }
+    Fail {
+        fence: drone.fence(claim),
+        class,
+        reason: "gcc said no".into(),
+        excerpt: "error: no".into(),
+        usage: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

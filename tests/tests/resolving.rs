@@ -120,7 +120,13 @@ async fn a_trusted_drone_resolves_the_world_and_the_next_run_keeps_what_there_is
 async fn failing(drone: &ScriptedDrone, claim: &Claim) {
     drone.start(claim).await.unwrap();
     let class = FailureClass::Package;
-    let fail = Fail { fence: drone.fence(claim), class, reason: "broken".into(), excerpt: String::new() };
+    let fail = Fail {
+        fence: drone.fence(claim),
+        class,
+        reason: "broken".into(),
+        excerpt: String::new(),
+        usage: None,
+    };
     drone.client.fail(claim.attempt, &fail).await.unwrap();
     drone.forget(claim);
 }

@@ -50,8 +50,13 @@ async fn a_grounded_drones_unstarted_package_returns_at_once_and_blames_nobody()
     for _ in 0..5 {
         let claim = drone.claim(5).await.unwrap();
         let class = FailureClass::Infrastructure;
-        let fail =
-            Fail { fence: drone.fence(&claim), class, reason: "disk full".into(), excerpt: String::new() };
+        let fail = Fail {
+            fence: drone.fence(&claim),
+            class,
+            reason: "disk full".into(),
+            excerpt: String::new(),
+            usage: None,
+        };
         drone.client.fail(claim.attempt, &fail).await.unwrap();
     }
     wait::until(20, "the unstarted package to be needed again", async || {

@@ -86,6 +86,7 @@ async fn emerge(shop: &Workshop, judged: Judged<'_>, dir: &AttemptDir) -> Result
         started: &mut |_| {},
         deadline: judged.deadline,
         cancel: judged.cancel,
+        guard: None,
     };
     let mut mounts = judged.foundation.mounts().to_vec();
     // As the binhost's directory, and apart from where Portage keeps what it fetched.
@@ -96,11 +97,12 @@ async fn emerge(shop: &Workshop, judged: Judged<'_>, dir: &AttemptDir) -> Result
     let ending = match end {
         End::Exit(0) => return Ok(None),
         End::Cancelled => return Err(Stop::Cancelled),
+        End::Exceeded(excess) => Ending::Exceeded(excess),
         End::Exit(status) => Ending::Exit(status),
         End::Signal(signal) => Ending::Signal(signal),
         End::Timeout => Ending::Timeout,
     };
-    let failure = classify(Stage::Installing, ending, &said);
+    let failure = classify(Stage::Installing, ending, &said, false);
     Ok(Some(format!("{}\n{}", failure.reason, failure.excerpt)))
 }
 

@@ -83,6 +83,7 @@ impl Portage<'_> {
                 tail.drain(..tail.len().saturating_sub(TAIL));
             },
             started: &mut |_| {},
+            guard: None,
             deadline: self.deadline,
             cancel: self.cancel,
         };

@@ -21,6 +21,12 @@ pub fn arguments(spec: &Spec) -> Vec<OsString> {
     add(&["--cap-add".as_ref(), "ALL".as_ref()]);
     add(&["--bind".as_ref(), spec.merged.as_os_str(), "/".as_ref()]);
     add(&["--proc".as_ref(), "/proc".as_ref(), "--dev".as_ref(), "/dev".as_ref()]);
+    if let Some(bytes) = spec.confinement.shared_memory_bytes {
+        // Unbounded, it is half of the machine's memory, and no process's.
+        let bytes = bytes.to_string();
+        add(&["--perms".as_ref(), "1777".as_ref(), "--size".as_ref(), bytes.as_ref()]);
+        add(&["--tmpfs".as_ref(), "/dev/shm".as_ref()]);
+    }
     for mount in &spec.mounts {
         let kind = if mount.read_only { "--ro-bind" } else { "--bind" };
         add(&[kind.as_ref(), mount.source.as_os_str(), mount.target.as_os_str()]);
@@ -37,7 +43,7 @@ pub fn arguments(spec: &Spec) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::{Command, Mount};
+    use crate::root::{Command, Confinement, Mount};
 
     fn spec(network: bool) -> Spec {
         let mount = |source: &str, target: &str, read_only| Mount {
@@ -56,6 +62,7 @@ mod tests {
                 mount("/host/repo", "/var/db/repos/box", true),
                 mount("/state/pkg", "/var/cache/swarm/packages", false),
             ],
+            confinement: Confinement { shared_memory_bytes: Some(1 << 30), ..Confinement::default() },
             command: Command {
                 argv: vec!["emerge".to_owned(), "=a/b-1".to_owned()],
                 environment: [("HOME".to_owned(), "/root".to_owned())].into(),

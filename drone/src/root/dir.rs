@@ -33,6 +33,12 @@ impl AttemptDir {
         Ok(this)
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// The overlay's upper layer.
     #[must_use]
     pub fn upper(&self) -> PathBuf {

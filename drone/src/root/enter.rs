@@ -2,11 +2,12 @@
 //!
 //! It runs before any thread is started, since a mount namespace is a thread's own.
 
-use super::{bwrap, spec::Spec};
+use super::bwrap;
+use super::spec::{Confinement, Spec};
 use anyhow::{Context, bail};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-use rustix::thread::UnshareFlags;
+use rustix::process::{Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
+use rustix::thread::{CpuSet, UnshareFlags, sched_getaffinity, sched_setaffinity};
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::unix::process::CommandExt;
@@ -21,6 +22,7 @@ pub fn enter(file: &Path) -> anyhow::Result<Infallible> {
     let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let spec: Spec = serde_json::from_slice(&text).context("the spec is not of the expected form")?;
     die_with(spec.parent)?;
+    confine(&spec.confinement)?;
     private_mounts().context("cannot make a mount namespace; is this root?")?;
     overlay(&spec).context("cannot mount the overlay")?;
     if spec.command.network {
@@ -38,6 +40,32 @@ fn die_with(parent: u32) -> anyhow::Result<()> {
         bail!("the drone that asked for this is gone");
     }
     Ok(())
+}
+
+/// Takes the limits upon this process; what it starts inherits them.
+fn confine(confinement: &Confinement) -> anyhow::Result<()> {
+    if let Some(cgroup) = &confinement.cgroup {
+        let file = cgroup.join("cgroup.procs");
+        std::fs::write(&file, "0").with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if let Some(cores) = confinement.cores {
+        sched_setaffinity(None, &first(&sched_getaffinity(None)?, cores.into()))?;
+    }
+    let limit = |bytes| Rlimit { current: bytes, maximum: bytes };
+    setrlimit(Resource::Core, limit(Some(0)))?;
+    if confinement.file_bytes.is_some() {
+        setrlimit(Resource::Fsize, limit(confinement.file_bytes))?;
+    }
+    // A machine without memory shall lose the build and not the drone. Where it is forbidden, nothing depends on it.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+    Ok(())
+}
+
+/// The first `count` of these processors.
+fn first(all: &CpuSet, count: usize) -> CpuSet {
+    let mut few = CpuSet::new();
+    (0..CpuSet::MAX_CPU).filter(|&cpu| all.is_set(cpu)).take(count).for_each(|cpu| few.set(cpu));
+    few
 }
 
 fn private_mounts() -> rustix::io::Result<()> {
@@ -75,4 +103,20 @@ fn resolver(root: &Path) -> anyhow::Result<()> {
         std::fs::write(target, text)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_processors_of_those_that_are_allowed() {
+        let mut all = CpuSet::new();
+        for cpu in [1, 4, 6] {
+            all.set(cpu);
+        }
+        let two = first(&all, 2);
+        assert!(two.count() == 2 && two.is_set(1) && two.is_set(4));
+        assert_eq!(first(&all, 9).count(), 3);
+    }
 }

@@ -1,7 +1,8 @@
 //! Running a command in a root: its output as it comes, its limits, its death.
 
+use super::cgroup::{Cgroups, Group};
 use super::enter::CANNOT_ENTER;
-use super::{AttemptDir, Command, Foundation, Mount, Spec};
+use super::{AttemptDir, Command, Confinement, Excess, Foundation, Guard, Mount, Spec};
 use crate::config::Config;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -24,6 +25,8 @@ pub enum End {
     Signal(i32),
     /// Killed: its time was up.
     Timeout,
+    /// Killed, or failed: it used too much.
+    Exceeded(Excess),
     /// Killed: it was cancelled.
     Cancelled,
 }
@@ -34,6 +37,8 @@ pub struct Watch<'a> {
     pub output: &'a mut (dyn FnMut(&[u8]) + Send),
     /// Called with the process id once it runs.
     pub started: &'a mut (dyn FnMut(u32) + Send),
+    /// What it may use, and who counts that; nobody where absent.
+    pub guard: Option<&'a Guard>,
     /// When it is killed.
     pub deadline: Instant,
     /// Kills it.
@@ -44,19 +49,26 @@ pub struct Watch<'a> {
 #[derive(Clone, Debug)]
 pub struct Launcher {
     program: PathBuf,
+    cgroups: Option<Cgroups>,
 }
 
 impl Launcher {
     /// One that runs this very program: by its link in /proc, since the file may be replaced while we run.
     #[must_use]
     pub fn this_program() -> Self {
-        Self { program: "/proc/self/exe".into() }
+        Self::of(Path::new("/proc/self/exe"))
     }
 
     /// One that runs the `build-drone` at `program`.
     #[must_use]
     pub fn of(program: &Path) -> Self {
-        Self { program: program.to_owned() }
+        Self { program: program.to_owned(), cgroups: None }
+    }
+
+    /// The same with a cgroup for every guarded command.
+    #[must_use]
+    pub fn in_cgroups(self, cgroups: Cgroups) -> Self {
+        Self { cgroups: Some(cgroups), ..self }
     }
 
     /// Runs `command` in the root at `dir` over `foundation`, with `mounts`, under the name `name`.
@@ -72,6 +84,7 @@ impl Launcher {
         command: &Command,
         watch: Watch<'_>,
     ) -> anyhow::Result<End> {
+        let group = self.group(dir, name, watch.guard)?;
         let spec = Spec {
             parent: std::process::id(),
             lower: foundation.layers(),
@@ -80,6 +93,7 @@ impl Launcher {
             merged: dir.merged(),
             hostname: "build".to_owned(),
             mounts,
+            confinement: confinement(watch.guard, group.as_ref()),
             command: command.clone(),
         };
         let file = dir.spec(name);
@@ -88,7 +102,19 @@ impl Launcher {
         if let Some(id) = child.id() {
             (watch.started)(id);
         }
-        let end = follow(&mut child, output, watch).await?;
+        let guard = watch.guard;
+        let places = vec![dir.upper(), dir.packages()];
+        let mut end = follow(&mut child, output, watch, places, group.as_ref()).await?;
+        if let Some(guard) = guard {
+            guard.ended(group.as_ref());
+            let failed = matches!(end, End::Exit(1..) | End::Signal(_));
+            if let Some(excess) = group.as_ref().and_then(|group| group.excess(guard.limits()))
+                && failed
+            {
+                end = End::Exceeded(excess);
+            }
+        }
+        tokio::task::spawn_blocking(move || drop(group)).await?;
         if end == End::Exit(CANNOT_ENTER.into()) {
             bail!("the build root cannot be entered; the log says why");
         }
@@ -111,6 +137,7 @@ impl Launcher {
         let watch = Watch {
             output: &mut |bytes| output.extend_from_slice(bytes),
             started: &mut |_| {},
+            guard: None,
             deadline: Instant::now() + SCRATCH_LIMIT,
             cancel: &CancellationToken::new(),
         };
@@ -123,6 +150,11 @@ impl Launcher {
                 bail!("{name} in a root: {end:?}: {text}{said}")
             }
         }
+    }
+
+    fn group(&self, dir: &AttemptDir, name: &str, guard: Option<&Guard>) -> anyhow::Result<Option<Group>> {
+        let (Some(cgroups), Some(guard)) = (&self.cgroups, guard) else { return Ok(None) };
+        cgroups.group(&format!("{}-{name}", dir.name()), guard.limits()).map(Some)
     }
 
     fn spawn(&self, spec: &Path) -> anyhow::Result<(Child, Receiver)> {
@@ -144,6 +176,17 @@ impl Launcher {
     }
 }
 
+/// The part of a guard's limits that a process keeps by itself.
+fn confinement(guard: Option<&Guard>, group: Option<&Group>) -> Confinement {
+    let Some(limits) = guard.map(Guard::limits) else { return Confinement::default() };
+    Confinement {
+        cgroup: group.map(|group| group.path().to_owned()),
+        cores: group.is_none().then_some(limits.cores),
+        file_bytes: limits.disk_bytes,
+        shared_memory_bytes: Some(limits.memory_bytes),
+    }
+}
+
 /// How long a short command may take.
 const SCRATCH_LIMIT: Duration = Duration::from_mins(2);
 /// How long the output may stay open after the command is gone: its namespace dies with it, at once or nearly.
@@ -154,8 +197,22 @@ const STOP_TRIES: u32 = 1000;
 
 /// Reads the output to its end. Whoever holds the pipe is in the command's namespace, so the end of the output is also
 /// the end of every process there.
-async fn follow(child: &mut Child, mut output: Receiver, watch: Watch<'_>) -> anyhow::Result<End> {
+async fn follow(
+    child: &mut Child,
+    mut output: Receiver,
+    watch: Watch<'_>,
+    places: Vec<PathBuf>,
+    group: Option<&Group>,
+) -> anyhow::Result<End> {
     let mut buffer = vec![0; 64 << 10];
+    let id = child.id();
+    let excess = async {
+        match (watch.guard, id) {
+            (Some(guard), Some(id)) => guard.excess(id, places, group).await,
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::pin!(excess);
     let killed = loop {
         tokio::select! {
             count = output.read(&mut buffer) => match count? {
@@ -164,11 +221,15 @@ async fn follow(child: &mut Child, mut output: Receiver, watch: Watch<'_>) -> an
             },
             () = watch.cancel.cancelled() => break Some(End::Cancelled),
             () = tokio::time::sleep_until(watch.deadline) => break Some(End::Timeout),
+            excess = &mut excess => break Some(End::Exceeded(excess)),
         }
     };
     if killed.is_some() {
         if let Some(id) = child.id() {
             kill_children(id).await;
+        }
+        if let Some(group) = group {
+            group.kill();
         }
         child.start_kill()?;
         let mut sink = tokio::io::sink();

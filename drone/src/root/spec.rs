@@ -23,8 +23,25 @@ pub struct Spec {
     pub hostname: String,
     /// Directories of the host in the root, in order.
     pub mounts: Vec<Mount>,
+    /// What holds the processes.
+    #[serde(default)]
+    pub confinement: Confinement,
     /// What to run.
     pub command: Command,
+}
+
+/// What the first process of a command takes upon itself and all its children, before it enters the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confinement {
+    /// The directory of the cgroup to join.
+    pub cgroup: Option<PathBuf>,
+    /// How many processors it may run on, where no cgroup says so.
+    pub cores: Option<u16>,
+    /// The largest file that it may write.
+    pub file_bytes: Option<u64>,
+    /// The size of `/dev/shm`.
+    pub shared_memory_bytes: Option<u64>,
 }
 
 /// A directory of the host in the root.

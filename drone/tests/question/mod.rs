@@ -229,6 +229,7 @@ impl Bench {
         let watch = Watch {
             output: &mut |bytes| said.extend_from_slice(bytes),
             started: &mut |_| {},
+            guard: None,
             deadline: Instant::now() + Duration::from_mins(5),
             cancel: &CancellationToken::new(),
         };

@@ -1,6 +1,8 @@
 //! The command line: options that every command takes, and the commands. A noun's own arguments are with its file.
 
-use crate::commands::{drone, event, generation, log, package, quarantine, run, status, target, token};
+use crate::commands::{
+    attempt, drone, event, generation, log, package, quarantine, run, status, target, token,
+};
 use crate::connection::{self, Options};
 use crate::exit::Exit;
 use clap::{Parser, Subcommand};
@@ -42,6 +44,9 @@ pub(crate) enum Command {
     /// Packages that failed for reasons of their own.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Attempts: single tries of a package on a drone.
+    #[command(subcommand)]
+    Attempt(attempt::Command),
     /// Print the log of an attempt, as the build wrote it.
     Log(log::Arguments),
     /// List the drones.
@@ -118,6 +123,7 @@ mod tests {
             "swarm quarantine list --run 7",
             "swarm quarantine release app-misc/jq 12",
             "swarm quarantine release --all",
+            "swarm attempt show 31",
             "swarm log 31",
             "swarm log app-misc/jq --follow",
             "swarm drones",

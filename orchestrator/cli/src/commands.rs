@@ -1,6 +1,6 @@
 //! What the commands do: one file per noun, with its arguments, its calls and the texts for people.
 
-mod attempt;
+pub(crate) mod attempt;
 mod bars;
 pub(crate) mod drone;
 pub(crate) mod event;
@@ -32,6 +32,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
         Command::Package(which) => package::show(context, which).await,
         Command::Retry(which) => package::retry(context, which).await,
         Command::Quarantine(command) => quarantine::run(context, command).await,
+        Command::Attempt(command) => attempt::run(context, command).await,
         Command::Log(arguments) => log::log(context, arguments).await,
         Command::Drones => drone::list(context).await,
         Command::Drone(command) => drone::order(context, command).await,

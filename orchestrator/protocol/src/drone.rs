@@ -272,6 +272,53 @@ pub struct Complete {
     pub built: Digest,
     /// Its bytes.
     pub size: u64,
+    /// What the attempt used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// What an attempt used on its drone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// The drone looked at the processes a few times a second, and may have missed a short peak; otherwise the kernel
+    /// counted (cgroup v2).
+    pub sampled: bool,
+    /// Processor time in user mode.
+    pub user_seconds: f64,
+    /// Processor time in the kernel.
+    pub system_seconds: f64,
+    /// The most memory at one time.
+    pub peak_memory_bytes: u64,
+    /// Bytes read from disks.
+    pub read_bytes: u64,
+    /// Bytes written to disks.
+    pub written_bytes: u64,
+    /// Wall-clock time of the fetch.
+    pub fetch_seconds: f64,
+    /// Wall-clock time of installing the closure and checking the root.
+    pub install_seconds: f64,
+    /// Wall-clock time of the build proper.
+    pub build_seconds: f64,
+}
+
+impl Usage {
+    /// Whether every number can be one: not negative, not beyond all bounds.
+    #[must_use]
+    pub fn is_sane(&self) -> bool {
+        const CENTURY: f64 = 100.0 * 365.0 * 86400.0;
+        const EXBIBYTE: u64 = 1 << 60;
+        let seconds = [
+            self.user_seconds / 4096.0,
+            self.system_seconds / 4096.0,
+            self.fetch_seconds,
+            self.install_seconds,
+            self.build_seconds,
+        ];
+        let bytes = [self.peak_memory_bytes, self.read_bytes, self.written_bytes];
+        seconds.iter().all(|seconds| (0.0..CENTURY).contains(seconds))
+            && bytes.iter().all(|bytes| *bytes < EXBIBYTE)
+    }
 }
 
 /// The answer to [`Complete`].
@@ -309,6 +356,9 @@ pub struct Fail {
     /// The log's telling lines; 8,000 characters are kept.
     #[serde(default)]
     pub excerpt: String,
+    /// What the attempt used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
 }
 
 /// `POST /api/v1/drone/attempts/{attempt}/hand-back`: the drone stops and cannot finish; nobody's fault.

@@ -16,7 +16,7 @@ use base64::prelude::BASE64_STANDARD;
 use swarm_protocol::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Completion, DefinitionsAnswer,
     DefinitionsRequest, Enrol, Enrolled, Fail, HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession,
-    Session, Start,
+    Session, Start, Usage,
 };
 use swarm_protocol::gate::{GateAnswer, GateRequest, Unjudged, Verdict};
 use swarm_protocol::id::{AttemptId, DroneId, GateId, ResolutionId};
@@ -227,6 +227,16 @@ pub async fn log(
     }
 }
 
+/// Refuses numbers that cannot be.
+fn sane(usage: Option<&Usage>) -> Result<Option<&Usage>, ApiError> {
+    match usage {
+        Some(usage) if !usage.is_sane() => {
+            Err(ApiError::new(Code::InvalidValue, "usage: seconds and bytes are not negative, and finite"))
+        }
+        usage => Ok(usage),
+    }
+}
+
 /// building → accepting → received, as far as it goes now.
 pub async fn complete(
     State(app): State<Shared>,
@@ -234,8 +244,8 @@ pub async fn complete(
     Path(attempt): Path<AttemptId>,
     Json(complete): Json<Complete>,
 ) -> Result<axum::Json<Completed>, ApiError> {
-    let Complete { fence, built, size } = complete;
-    let note = Note { built_bytes: Some(size), ..by(drone) };
+    let Complete { fence, built, size, usage } = complete;
+    let note = Note { built_bytes: Some(size), usage: sane(usage.as_ref())?, ..by(drone) };
     app.apply(Subject::Attempt(attempt), &Transition::Complete { fence, built }, note).await?;
     match receive::drive(&app, attempt).await {
         Ok(completed) => Ok(axum::Json(completed)),
@@ -328,7 +338,8 @@ pub async fn fail(
     Json(fail): Json<Fail>,
 ) -> Result<StatusCode, ApiError> {
     let (reason, excerpt) = (clip(&fail.reason, REASON), clip(&fail.excerpt, EXCERPT));
-    let note = Note { reason: Some(&reason), excerpt: Some(&excerpt), ..by(drone) };
+    let usage = sane(fail.usage.as_ref())?;
+    let note = Note { reason: Some(&reason), excerpt: Some(&excerpt), usage, ..by(drone) };
     let transition = Transition::Fail { fence: fail.fence, class: fail.class };
     app.apply(Subject::Attempt(attempt), &transition, note).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::extract::{Json, Path, Query};
 use crate::db::runs::{Filter, RunError};
 use crate::db::transition::{ApplyError, Note, Subject};
-use crate::db::{logs, packages, runs, targets};
+use crate::db::{attempts, logs, packages, runs, targets};
 use crate::enter::{self, Entry};
 use crate::machine::{package, run::Transition};
 use crate::{definitions, maintenance, resolve};
@@ -15,7 +15,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{AppendHeaders, IntoResponse};
 use serde::Deserialize;
 use swarm_protocol::Code;
-use swarm_protocol::admin::{Attempt, LogPage, NewRun, Package, PackageDetail, Run};
+use swarm_protocol::admin::{Attempt, AttemptDetail, LogPage, NewRun, Package, PackageDetail, Run};
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, EpochId, PackageId, RunId, TargetId};
@@ -163,7 +163,17 @@ pub async fn attempts(
     Path(package): Path<PackageId>,
 ) -> Result<axum::Json<Vec<Attempt>>, ApiError> {
     let _: axum::Json<Package> = package_answer(&app, package).await?;
-    Ok(axum::Json(packages::attempts(&app.db, package).await?))
+    Ok(axum::Json(attempts::of_package(&app.db, package).await?))
+}
+
+/// One attempt.
+pub async fn attempt(
+    State(app): State<Shared>,
+    _: Viewer,
+    Path(attempt): Path<AttemptId>,
+) -> Result<axum::Json<AttemptDetail>, ApiError> {
+    let detail = attempts::detail(&app.db, attempt).await?;
+    detail.map(axum::Json).ok_or_else(|| ApiError::not_found("attempt"))
 }
 
 /// A package with its surroundings.

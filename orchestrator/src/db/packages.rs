@@ -1,12 +1,13 @@
-//! Packages of a run, and their attempts, as people see them.
+//! Packages of a run, as people see them.
 
+use super::attempts;
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgPool};
 use swarm_protocol::Digest;
-use swarm_protocol::admin::{Artifact, Attempt, Neighbour, Package, PackageDetail};
+use swarm_protocol::admin::{Artifact, Neighbour, Package, PackageDetail};
 use swarm_protocol::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
-use swarm_protocol::id::{AttemptId, BuildId, PackageId, RunId};
-use swarm_protocol::state::{AttemptPhase, FailureClass, Outcome, PackageState, RunState};
+use swarm_protocol::id::{BuildId, PackageId, RunId};
+use swarm_protocol::state::{PackageState, RunState};
 
 struct Row {
     id: PackageId,
@@ -99,7 +100,7 @@ pub async fn detail(db: &PgPool, id: PackageId) -> sqlx::Result<Option<PackageDe
         estimate_seconds: row.estimate_seconds,
         waits_for: waits_for(db, id).await?,
         awaited_by: awaited_by(db, id).await?,
-        tries: attempts(db, id).await?,
+        tries: attempts::of_package(db, id).await?,
         now: row.now,
     }))
 }
@@ -121,20 +122,6 @@ async fn awaited_by(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Neighbour>> 
         r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.state AS "state: PackageState"
            FROM waits w JOIN packages p ON p.id = w.package_id WHERE w.on_package_id = $1 ORDER BY p.position"#,
         id.0
-    )
-    .fetch_all(db)
-    .await
-}
-
-/// The attempts at a package, oldest first.
-pub async fn attempts(db: impl PgExecutor<'_>, package: PackageId) -> sqlx::Result<Vec<Attempt>> {
-    sqlx::query_as!(
-        Attempt,
-        r#"SELECT a.id AS "id: AttemptId", a.number, d.name AS drone, a.phase AS "phase: AttemptPhase",
-                  a.outcome AS "outcome: Outcome", a.class AS "class: FailureClass", a.reason, a.excerpt,
-                  a.claimed_at, a.started_at, a.ended_at
-           FROM attempts a JOIN drones d ON d.id = a.drone_id WHERE a.package_id = $1 ORDER BY a.number"#,
-        package.0
     )
     .fetch_all(db)
     .await

@@ -8,6 +8,7 @@ mod spread;
 mod write;
 
 use super::RetryableError;
+use super::attempts;
 use super::drones;
 use super::events::{self, NewEvent};
 use super::overdue::{Listened, Overdue};
@@ -16,6 +17,7 @@ use crate::machine::package::{self, AttemptChange, Change, Refusal, Spread, Step
 use lock::{Locked, lock};
 use sqlx::PgConnection;
 use swarm_protocol::binhost::Staged;
+use swarm_protocol::drone::Usage;
 use swarm_protocol::id::{AttemptId, DroneId, PackageId, RunId, SessionId};
 use swarm_protocol::state::PackageState;
 
@@ -37,6 +39,8 @@ pub struct Note<'a> {
     pub excerpt: Option<&'a str>,
     /// The size of the completed artifact.
     pub built_bytes: Option<u64>,
+    /// What the attempt used on its drone.
+    pub usage: Option<&'a Usage>,
     /// What the binhost staged, and for which run.
     pub staged: Option<(RunId, &'a Staged)>,
     /// Who reports: a drone speaks only for its own attempts (law 11).
@@ -106,6 +110,9 @@ pub async fn apply(
     let Step::Change(change) = step else { return Ok(applied) };
     if let Some(attempt) = locked.cell.attempt {
         write::attempt(tx, attempt, &change, transition, note).await?;
+        if let Some(usage) = note.usage {
+            attempts::used(tx, attempt.id, usage).await?;
+        }
         if let AttemptChange::End(outcome, _) = change.attempt {
             drones::count_outcome(tx, attempt.drone, outcome, rules).await?;
         }

@@ -7,6 +7,7 @@ use swarm_protocol::admin::{
     Artifact, Attempt, Counts, Drone, Event, Events, Generation, Neighbour, Obstacle, Package, PackageDetail,
     Resolver, Run, RunStatus, Status, TargetStatus, Work,
 };
+use swarm_protocol::drone::Usage;
 use swarm_protocol::epoch::{Compat, Epoch};
 use swarm_protocol::id::{AttemptId, BuildId, DroneId, EventId, GenerationNumber, PackageId, RunId};
 use swarm_protocol::resolution::{Finding, FindingKind};
@@ -281,6 +282,17 @@ pub(super) fn attempts() -> Vec<Attempt> {
         claimed_at: at(0),
         started_at: Some(at(2)),
         ended_at: Some(at(194)),
+        usage: Some(Usage {
+            sampled: true,
+            user_seconds: 301.26,
+            system_seconds: 20.5,
+            peak_memory_bytes: 700 << 20,
+            read_bytes: 0,
+            written_bytes: 123_456_789,
+            fetch_seconds: 1.25,
+            install_seconds: 4.0,
+            build_seconds: 186.5,
+        }),
     };
     let second = Attempt {
         id: AttemptId(35),
@@ -294,6 +306,7 @@ pub(super) fn attempts() -> Vec<Attempt> {
         claimed_at: at(300),
         started_at: Some(at(301)),
         ended_at: None,
+        usage: None,
     };
     vec![first, second]
 }

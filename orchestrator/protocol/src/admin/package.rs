@@ -1,6 +1,7 @@
 //! Packages of a run, their attempts, artifacts and logs.
 
 use crate::digest::Digest;
+use crate::drone::Usage;
 use crate::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
 use crate::id::{AttemptId, BuildId, PackageId, RunId};
 use crate::state::{AttemptPhase, FailureClass, Outcome, PackageState, RunState};
@@ -117,6 +118,23 @@ pub struct Attempt {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
+    /// What it used on its drone, where the drone has said so.
+    #[serde(default)]
+    pub usage: Option<Usage>,
+}
+
+/// `GET /api/v1/attempts/{attempt}`: an attempt and what it is at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AttemptDetail {
+    /// The attempt.
+    #[serde(flatten)]
+    pub attempt: Attempt,
+    /// The run.
+    pub run: RunId,
+    /// The package.
+    pub package: PackageId,
+    /// What the package is.
+    pub cpv: Cpv,
 }
 
 /// `GET /api/v1/attempts/{attempt}/log?since=N`: what follows the first N chunks of an attempt's log. The text is the

@@ -2,9 +2,10 @@
 
 use super::{ClientError, Http, checked, json, segment};
 use crate::admin::{
-    Attempt, BundleAccess, BundleUpload, DefinitionEntry, Distrusted, Drone, DroneOrder, Events, Generation,
-    LogPage, NewBundle, NewDefinition, NewJoinToken, NewRun, NewTarget, NewToken, OfferBundles, Package,
-    PackageDetail, PushedDefinition, Republish, Run, Status, Target, Token, Workstation, World,
+    Attempt, AttemptDetail, BundleAccess, BundleUpload, DefinitionEntry, Distrusted, Drone, DroneOrder,
+    Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewRun, NewTarget, NewToken,
+    OfferBundles, Package, PackageDetail, PushedDefinition, Republish, Run, Status, Target, Token,
+    Workstation, World,
 };
 use crate::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, DefinitionsAnswer, DefinitionsRequest,
@@ -223,6 +224,11 @@ impl AdminClient {
     /// The packages of a run, by rank.
     pub async fn packages(&self, run: RunId) -> Result<Vec<Package>, ClientError> {
         self.0.get(&format!("/api/v1/runs/{run}/packages")).await
+    }
+
+    /// One attempt.
+    pub async fn attempt(&self, attempt: AttemptId) -> Result<AttemptDetail, ClientError> {
+        self.0.get(&format!("/api/v1/attempts/{attempt}")).await
     }
 
     /// The attempts at a package, oldest first.
