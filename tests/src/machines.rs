@@ -155,6 +155,8 @@ pub struct Place<'a> {
     pub prepare: Option<&'a str>,
     /// The base root, where it is not the box's own.
     pub base_root: Option<&'a str>,
+    /// The end of the drone's configuration: what builds may use.
+    pub limits: &'a str,
 }
 
 impl DroneMachine {
@@ -200,6 +202,7 @@ target = "/var/cache/swarm-mirror"
             );
             binds.push(format!("{}:/var/cache/swarm-gate:ro", gate.display()));
         }
+        config.push_str(place.limits);
         binds.extend(place.repository.map(bound_repository));
         fs::write(files.join("drone.toml"), config).unwrap();
         let machine = Machine::up(name, "base", &binds);

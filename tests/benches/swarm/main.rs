@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`hand_off`] | from "a package is ready" to "a waiting drone holds the claim" |
 //! | [`throughput`] | packages per second through HTTP, beside pgbench with the same SQL |
+//! | [`roots`] | a clean root, made, entered and removed; a look of the watchdog |
 //! | [`overhead`] | a swarm build beside plain `emerge --buildpkgonly`, in the same box |
 //!
 //! Each also says how much memory the daemons hold at its start and at its end.
@@ -17,13 +18,14 @@ mod overhead;
 mod pgbench;
 mod plans;
 mod processes;
+mod roots;
 mod statements;
 mod throughput;
 
 pub(crate) use common::{host, report};
 use std::process::ExitCode;
 
-const NAMES: [&str; 3] = ["hand-off", "throughput", "overhead"];
+const NAMES: [&str; 4] = ["hand-off", "throughput", "roots", "overhead"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -37,6 +39,7 @@ async fn main() -> ExitCode {
         match name {
             "hand-off" => hand_off::run().await,
             "throughput" => throughput::run().await,
+            "roots" => roots::run().await,
             _ => overhead::run().await,
         }
     }
