@@ -3,10 +3,11 @@
 //! 1. *preparing*: the drone's epoch is still the claim's;
 //! 2. *collecting*: the closure's binaries and their index ([`crate::closure`]);
 //! 3. the report *start* (held → building) must be accepted: from here on nobody can steal the package;
-//! 4. *fetching*: source archives, the only step with a network;
+//! 4. *fetching*: source archives, with a network;
 //! 5. *installing*: the closure, after a preview that lists exactly it;
 //! 6. *checking*: the root's VDB is the plan, and Portage finds nothing missing;
-//! 7. *building*: the package alone, numbered by the claim; then exactly one artifact must exist.
+//! 7. *building*: the package alone, numbered by the claim, without a network unless it says that it needs one; then
+//!    exactly one artifact must exist.
 
 use crate::artifact::{self, Artifact, NoArtifact};
 use crate::cache::Cache;

@@ -195,10 +195,12 @@ impl Config {
         self.cores.unwrap_or_else(|| u16::try_from(machine()).unwrap_or(u16::MAX))
     }
 
-    /// `make -jN` within a build that may use `cores`.
+    /// `make -jN` within a build that may use `cores`. What is configured may be more than the drone's cores; where a rule
+    /// gives a build fewer, it is no more than those.
     #[must_use]
     pub fn jobs(&self, cores: u16) -> u16 {
-        self.jobs.unwrap_or(cores)
+        let jobs = self.jobs.unwrap_or(cores);
+        if cores < self.cores() { jobs.min(cores) } else { jobs }
     }
 }
 
@@ -236,6 +238,12 @@ target = "/var/db/repos/box"
     fn the_example_is_right() {
         let config = parse(include_str!("../drone.example.toml")).unwrap();
         assert_eq!((config.binds.len(), config.lookahead, config.limits.len()), (2, 0, 2));
+    }
+
+    #[test]
+    fn fewer_cores_are_fewer_jobs() {
+        let config = parse(&GOOD.replace("[[bind]]", "cores = 4\njobs = 6\n[[bind]]")).unwrap();
+        assert_eq!((config.jobs(4), config.jobs(2)), (6, 2));
     }
 
     #[test]

@@ -6,9 +6,9 @@
 //! | `PROPERTIES="test_network"` | the phase *test* |
 //! | `RESTRICT="network-sandbox"` | every phase |
 //!
-//! The words are read from Portage's metadata caches: the repository's own (`metadata/md5-cache`), or what the fetch has just
-//! left in the root (`/var/cache/edb/dep`). They may stand under USE conditions; so nothing is decided by them here but that
-//! Portage is to decide, phase by phase, with its `network-sandbox`.
+//! The words are read from Portage's metadata caches: the repository's own (`metadata/md5-cache`), or what the fetch has
+//! just left in the root (`/var/cache/edb/dep`). They may stand under USE conditions; so nothing is decided by them here
+//! but that Portage is to decide, phase by phase, with its `network-sandbox`.
 
 use crate::root::Foundation;
 use std::fs;

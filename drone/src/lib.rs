@@ -2,7 +2,8 @@
 //!
 //! A drone keeps nothing that cannot be lost. What it is allowed to build is a [`Claim`](swarm_protocol::drone::Claim);
 //! what it says of it is fenced by attempt, token and session and repeated until answered; what it builds it builds from
-//! its base root under one epoch, without a network but for the fetch.
+//! its base root under one epoch, without a network but for the fetch
+//! and where an ebuild says that it needs one.
 //!
 //! | module | what |
 //! |---|---|

@@ -10,7 +10,7 @@ pub enum Stage {
     Preparing,
     /// The dependencies' binaries are brought from the staging view.
     Collecting,
-    /// The package's source archives are brought; the only stage with a network.
+    /// The package's source archives are brought, with a network.
     Fetching,
     /// The dependencies are installed into the root.
     Installing,

@@ -15,6 +15,10 @@ memory_bytes = 192000000
 [[limits]]
 atom = \"swarm-test/forks\"
 processes = 100
+
+[[limits]]
+atom = \"swarm-test/slow\"
+seconds = 8
 ";
 
 const RETRIES: &str = "first_pause_seconds = 0\npackage_failures = 1\nresources_failures = 1\n";
@@ -34,12 +38,13 @@ async fn what_behaves_badly_is_quarantined_by_name_and_the_rest_is_built() {
     let bad = [
         ("eats-memory", FailureClass::Resources, "it used more than 183 MiB of memory while building"),
         ("forks", FailureClass::Resources, "it ran more than 100 processes and threads while building"),
+        ("slow", FailureClass::Resources, "the time limit was exceeded while building"),
         ("opens-socket", FailureClass::Package, "it needs the network"),
     ];
     let names: Vec<_> = bad.iter().map(|(name, ..)| *name).chain(["trivial"]).collect();
     let run = swarm.run(drone.epoch(), plan(&names)).await;
     let frozen = swarm.run_reaches(run, RunState::Frozen, 180).await;
-    assert_eq!((frozen.counts.quarantined, frozen.counts.received), (3, 1));
+    assert_eq!((frozen.counts.quarantined, frozen.counts.received), (4, 1));
     for (name, class, says) in bad {
         let attempt = only_attempt(&swarm, run, name).await;
         assert_eq!(attempt.class, Some(class), "{attempt:?}");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! the group in which the drone was started     +cpu +memory +pids, +io where there is one
-//! ├── drone                                    the drone: a group with controllers for its children holds no process
+//! ├── drone                                    the drone and its supervisor: a group with controllers for its children holds no process
 //! └── builds                                   likewise
 //!     └── ATTEMPT-STEP                         one command: memory.max, pids.max, cpu.max
 //! ```
@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use anyhow::{Context, ensure};
 use std::fs;
 use std::io;
+use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -39,14 +40,16 @@ pub fn check() -> anyhow::Result<()> {
     delegated(&own()?).map(drop)
 }
 
-/// Moves this process one level down, and makes a place for builds beside it.
+/// Moves this process, and its supervisor, one level down, and makes a place for builds beside it.
 pub fn take() -> anyhow::Result<Cgroups> {
     let own = own()?;
     let controllers = delegated(&own)?;
     let group = own.join("drone");
     make(&group)?;
-    fs::write(group.join("cgroup.procs"), std::process::id().to_string())
-        .context("cannot move the drone into a group of its own")?;
+    for id in processes(&own)? {
+        fs::write(group.join("cgroup.procs"), &id)
+            .with_context(|| format!("cannot move process {id} into {}", group.display()))?;
+    }
     Cgroups::below(&own, &controllers)
 }
 
@@ -75,10 +78,15 @@ fn delegated(group: &Path) -> anyhow::Result<Vec<&'static str>> {
     ensure!(missing.is_empty(), "cgroup v2 offers no {} here", missing.join(", "));
     // Only the root has no type. Its children belong to whoever runs the host.
     ensure!(group.join("cgroup.type").exists(), "the drone is in the root cgroup, not in one of its own");
-    let others = fs::read_to_string(group.join("cgroup.procs"))?;
-    let others = others.lines().filter(|id| *id != std::process::id().to_string()).count();
+    // A supervisor is of the same service.
+    let service = [std::process::id().to_string(), parent_id().to_string()];
+    let others = processes(group)?.iter().filter(|id| !service.contains(id)).count();
     ensure!(others == 0, "the drone shares its cgroup with {others} other processes");
     Ok(NEEDED.iter().chain([&IO]).filter(has).copied().collect())
+}
+
+fn processes(group: &Path) -> io::Result<Vec<String>> {
+    Ok(fs::read_to_string(group.join("cgroup.procs"))?.lines().map(str::to_owned).collect())
 }
 
 fn make(group: &Path) -> anyhow::Result<()> {

@@ -1,7 +1,8 @@
 //! The processes of a command: the tree below the process that we started.
 //!
-//! Inside a pid namespace, whoever loses its parent gets the namespace's first process for one. So the tree is the namespace,
-//! and nothing that a build does takes a process out of it. It is read from the host's `/proc`, which builds cannot cover.
+//! Inside a pid namespace, whoever loses its parent gets the namespace's first process for one. So the tree is the
+//! namespace, and nothing that a build does takes a process out of it. It is read from the host's `/proc`, which builds
+//! cannot cover.
 
 use std::collections::HashMap;
 use std::fs;

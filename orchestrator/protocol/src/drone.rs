@@ -378,3 +378,32 @@ pub struct CloseSession {
     /// The session.
     pub session: SessionId,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_that_cannot_be_is_told_from_usage_that_can() {
+        let usage = Usage {
+            sampled: true,
+            user_seconds: 1e9,
+            system_seconds: 0.0,
+            peak_memory_bytes: 1 << 40,
+            read_bytes: 0,
+            written_bytes: 1,
+            fetch_seconds: 0.5,
+            install_seconds: 0.0,
+            build_seconds: 1e6,
+        };
+        assert!(usage.is_sane());
+        for nonsense in [
+            Usage { user_seconds: -1.0, ..usage },
+            Usage { build_seconds: f64::NAN, ..usage },
+            Usage { fetch_seconds: f64::INFINITY, ..usage },
+            Usage { read_bytes: u64::MAX, ..usage },
+        ] {
+            assert!(!nonsense.is_sane(), "{nonsense:?}");
+        }
+    }
+}
