@@ -2,7 +2,7 @@
 # Distributed under the terms of the GNU General Public License v2
 """What a run has to build and to keep. The answer is one of
 
-    {"plan": {"packages": […], "edges": […], "system": […]}, "findings": [REMARK, …]}
+    {"plan": {"packages": […], "edges": […], "stagings": […], "system": […]}, "findings": [REMARK, …]}
     {"plan": null, "findings": [{"kind": …, "atom": …, "wanted_by": […], "detail": …}, …]}
 """
 
@@ -15,6 +15,7 @@ import graph
 import index
 import keys
 import options
+import stages
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -28,6 +29,11 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"plan": None, "findings": refused}
     success, depgraph = session.resolved(config)
     refused = findings.of_depgraph(depgraph, success)
-    if refused:
+    # Portage gives up at a cycle, with the whole graph in its hands: whether it can be built in stages is for us to see.
+    if any(one["kind"] != "cycle" for one in refused):
         return {"plan": None, "findings": refused}
-    return {"plan": graph.plan(depgraph, built), "findings": findings.remarks(depgraph)}
+    plan = graph.plan(depgraph, built)
+    unbreakable = stages.stage(depgraph, plan)
+    if unbreakable:
+        return {"plan": None, "findings": unbreakable}
+    return {"plan": plan, "findings": findings.remarks(depgraph)}

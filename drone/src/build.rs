@@ -21,6 +21,7 @@ use crate::link::Link;
 use crate::live::Live;
 use crate::log::BuildLog;
 use crate::pretend;
+use crate::reduced;
 use crate::report::report;
 use crate::root::process::Watch;
 use crate::root::{AttemptDir, Command, End, Foundation, Guard, Launcher, Mount};
@@ -77,6 +78,8 @@ impl Build<'_> {
             client.start(identity.claim.attempt, &Start { fence: identity.fence() }).await
         });
         started.await?;
+        let package_use = foundation.portage_dir().join("package.use");
+        reduced::write(&self.dir.upper(), &package_use, &claim.reduced)?;
         let seconds =
             self.guard.limits().seconds.map_or(claim.limit_seconds, |own| own.min(claim.limit_seconds));
         let work = Work { build: self, claim: &claim, foundation: &foundation, deadline: deadline(seconds) };

@@ -52,6 +52,7 @@ pub mod log;
 pub mod machine;
 pub mod preflight;
 pub mod pretend;
+pub mod reduced;
 pub mod report;
 pub mod resolver;
 pub mod root;

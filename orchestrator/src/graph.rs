@@ -2,22 +2,25 @@
 //!
 //! What must be received before X can build is **the runtime closure of X's build-time dependencies**, less X itself:
 //! emerge installs those into the clean root, and they need their own runtime dependencies there (PORTAGE.md 4).
-//! PDEPEND (`runtime_post`) never waits.
+//! PDEPEND (`runtime_post`) never waits. Packages that wait for each other come in stages: [`crate::staging`].
 
+use crate::staging::{self, Row, Stages};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{Dfs, DfsPostOrder};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use swarm_protocol::gentoo::Cpv;
-use swarm_protocol::plan::{Edge, Plan};
+use swarm_protocol::plan::{Edge, Plan, Reduced};
 use swarm_protocol::state::EdgeKind;
 
 /// What a package is believed to take where nothing is known, in seconds on a drone of speed 1.
 const UNKNOWN_ESTIMATE_SECONDS: f64 = 60.0;
 
-/// A plan, ready for the queue. All vectors are indexed like [`Plan::packages`].
+/// A plan, ready for the queue. All vectors are indexed like the rows, whose first are those of [`Plan::packages`].
 #[derive(Debug, PartialEq)]
 pub struct Graph {
+    /// What the queue gets.
+    pub rows: Vec<Row>,
     /// What each package waits for.
     pub waits: Vec<BTreeSet<usize>>,
     /// Places in an order in which runtime dependencies stand before their dependents, cycles apart.
@@ -45,6 +48,14 @@ pub enum PlanError {
     /// An edge points out of the plan.
     #[error("edge {0} names package {1}, but the plan has {2} packages")]
     Edge(usize, u32, usize),
+    /// Its stages make no sense.
+    #[error("the stages of {}: {fault}", list(.members))]
+    Staging {
+        /// Those that are staged.
+        members: Vec<Cpv>,
+        /// What is wrong.
+        fault: &'static str,
+    },
     /// Packages wait for each other.
     #[error("these packages wait for each other: {}", list(.0))]
     Cycle(Vec<Cpv>),
@@ -58,19 +69,19 @@ impl Graph {
     /// Judges and orders `plan`.
     pub fn of(plan: &Plan) -> Result<Self, PlanError> {
         check(plan)?;
-        let runtime = subgraph(plan, |kinds| kinds.contains(&EdgeKind::Runtime));
-        let waits = waits(plan, &runtime);
-        let order = build_order(plan, &waits)?;
-        let estimates: Vec<f64> = plan
-            .packages
-            .iter()
-            .map(|package| match package.keep {
-                Some(_) => 0.0,
-                None => package.estimate_seconds.unwrap_or(UNKNOWN_ESTIMATE_SECONDS),
-            })
-            .collect();
+        let rows = staging::rows(plan)?;
+        let runtime = subgraph(plan, &BTreeMap::new(), EdgeKind::Runtime);
+        let waits = waits(plan, &rows, &runtime);
+        let order = build_order(plan, &rows, &waits)?;
+        let estimate = |row: &Row| match &plan.packages[row.package] {
+            package if package.keep.is_some() => 0.0,
+            package => package.estimate_seconds.unwrap_or(UNKNOWN_ESTIMATE_SECONDS),
+        };
+        let estimates: Vec<f64> = rows.iter().map(estimate).collect();
         let ranks = ranks(&waits, &order, &estimates);
-        Ok(Self { positions: positions(&runtime), waits, order, estimates, ranks })
+        let places = positions(&runtime);
+        let positions = rows.iter().map(|row| places[row.package]).collect();
+        Ok(Self { rows, waits, positions, order, estimates, ranks })
     }
 }
 
@@ -96,14 +107,19 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// The plan's packages with those edges, dependent → dependency, whose kinds satisfy `wanted`.
-fn subgraph(plan: &Plan, wanted: impl Fn(&[EdgeKind]) -> bool) -> DiGraph<(), ()> {
+/// The plan's packages with their edges of one kind, dependent → dependency; those of `reduced` packages are as told.
+fn subgraph(plan: &Plan, reduced: &BTreeMap<u32, &Reduced>, kind: EdgeKind) -> DiGraph<(), ()> {
     let mut graph = DiGraph::with_capacity(plan.packages.len(), plan.edges.len());
     for _ in &plan.packages {
         graph.add_node(());
     }
-    for Edge(dependent, dependency, _) in plan.edges.iter().filter(|edge| wanted(&edge.2)) {
-        graph.add_edge(node(*dependent as usize), node(*dependency as usize), ());
+    let full = plan.edges.iter().map(|Edge(dependent, dependency, kinds)| (*dependent, *dependency, kinds));
+    let full = full.filter(|(dependent, ..)| !reduced.contains_key(dependent));
+    let less = reduced.values().flat_map(|reduced| {
+        reduced.edges.iter().map(|(dependency, kinds)| (reduced.package, *dependency, kinds))
+    });
+    for (dependent, dependency, _) in full.chain(less).filter(|(.., kinds)| kinds.contains(&kind)) {
+        graph.add_edge(node(dependent as usize), node(dependency as usize), ());
     }
     graph
 }
@@ -112,28 +128,50 @@ fn node(index: usize) -> NodeIndex {
     NodeIndex::new(index)
 }
 
-fn waits(plan: &Plan, runtime: &DiGraph<(), ()>) -> Vec<BTreeSet<usize>> {
-    let buildtime = subgraph(plan, |kinds| kinds.contains(&EdgeKind::Buildtime));
-    let mut closure = Dfs::empty(runtime);
-    runtime
-        .node_indices()
-        .map(|package| {
-            let mut waits = BTreeSet::new();
-            closure.reset(runtime);
-            for dependency in buildtime.neighbors(package) {
-                closure.move_to(dependency);
-                while let Some(needed) = closure.next(runtime) {
-                    waits.insert(needed.index());
-                }
-            }
-            waits.remove(&package.index());
-            waits
+fn waits(plan: &Plan, rows: &[Row], runtime: &DiGraph<(), ()>) -> Vec<BTreeSet<usize>> {
+    let stages = Stages::of(plan, rows);
+    let reduced = plan.stagings.iter().flat_map(|staging| &staging.reduced);
+    let reduced: BTreeMap<_, _> = reduced.map(|reduced| (reduced.package, reduced)).collect();
+    let full = Closures::of(subgraph(plan, &BTreeMap::new(), EdgeKind::Buildtime), runtime.clone());
+    let less = Closures::of(
+        subgraph(plan, &reduced, EdgeKind::Buildtime),
+        subgraph(plan, &reduced, EdgeKind::Runtime),
+    );
+    rows.iter()
+        .map(|row| {
+            let needed = if row.stage == 1 { less.needs(row.package) } else { full.needs(row.package) };
+            needed.into_iter().filter_map(|package| stages.provider(row, package)).collect()
         })
         .collect()
 }
 
+/// What packages need in their roots.
+struct Closures {
+    buildtime: DiGraph<(), ()>,
+    runtime: DiGraph<(), ()>,
+}
+
+impl Closures {
+    fn of(buildtime: DiGraph<(), ()>, runtime: DiGraph<(), ()>) -> Self {
+        Self { buildtime, runtime }
+    }
+
+    /// The runtime closure of a package's build-time dependencies, the package itself among them where they need it.
+    fn needs(&self, package: usize) -> BTreeSet<usize> {
+        let mut needs = BTreeSet::new();
+        let mut closure = Dfs::empty(&self.runtime);
+        for dependency in self.buildtime.neighbors(node(package)) {
+            closure.move_to(dependency);
+            while let Some(needed) = closure.next(&self.runtime) {
+                needs.insert(needed.index());
+            }
+        }
+        needs
+    }
+}
+
 /// An order in which every package stands behind all that it waits for.
-fn build_order(plan: &Plan, waits: &[BTreeSet<usize>]) -> Result<Vec<usize>, PlanError> {
+fn build_order(plan: &Plan, rows: &[Row], waits: &[BTreeSet<usize>]) -> Result<Vec<usize>, PlanError> {
     let mut graph = DiGraph::<(), ()>::with_capacity(waits.len(), 0);
     for _ in waits {
         graph.add_node(());
@@ -150,9 +188,12 @@ fn build_order(plan: &Plan, waits: &[BTreeSet<usize>]) -> Result<Vec<usize>, Pla
             if let [single] = component.as_slice() {
                 Ok(single.index())
             } else {
-                let mut cycle: Vec<_> =
-                    component.iter().map(|node| plan.packages[node.index()].cpv.clone()).collect();
+                let mut cycle: Vec<_> = component
+                    .iter()
+                    .map(|node| plan.packages[rows[node.index()].package].cpv.clone())
+                    .collect();
                 cycle.sort();
+                cycle.dedup();
                 Err(PlanError::Cycle(cycle))
             }
         })
@@ -188,6 +229,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+    use swarm_protocol::plan::Staging;
 
     fn plan(packages: &[(&str, f64)], edges: &serde_json::Value) -> Plan {
         let packages: Vec<_> = packages
@@ -238,7 +280,7 @@ mod tests {
 
     #[test]
     fn bad_plans_are_refused() {
-        let empty = Plan { packages: vec![], edges: vec![], system: vec![] };
+        let empty = Plan { packages: vec![], edges: vec![], stagings: vec![], system: vec![] };
         assert_eq!(Graph::of(&empty), Err(PlanError::Empty));
         let twice = plan(&[("a/x-1", 1.0), ("a/x-1", 1.0)], &json!([]));
         assert_eq!(Graph::of(&twice), Err(PlanError::Twice("a/x-1".parse().unwrap())));
@@ -246,6 +288,81 @@ mod tests {
         assert_eq!(Graph::of(&outside), Err(PlanError::Edge(0, 1, 1)));
         let negative = plan(&[("a/x-1", -1.0)], &json!([]));
         assert_eq!(Graph::of(&negative), Err(PlanError::Estimate("a/x-1".parse().unwrap())));
+    }
+
+    /// freetype[harfbuzz] ↔ harfbuzz, and a program that uses both.
+    fn cycle() -> Plan {
+        let edges = json!([
+            [0, 1, ["buildtime", "runtime"]],
+            [1, 0, ["buildtime", "runtime"]],
+            [2, 1, ["buildtime", "runtime"]],
+            [0, 3, ["buildtime", "runtime"]]
+        ]);
+        let packages =
+            [("m/freetype-2", 1.0), ("m/harfbuzz-6", 2.0), ("a/program-1", 4.0), ("a/zlib-1", 8.0)];
+        let mut plan = plan(&packages, &edges);
+        plan.packages[0].use_flags = vec!["harfbuzz".parse().unwrap(), "png".parse().unwrap()];
+        plan
+    }
+
+    fn staging(edges: Vec<(u32, Vec<EdgeKind>)>) -> Staging {
+        let disabled = vec!["harfbuzz".parse().unwrap()];
+        Staging { members: vec![0, 1], reduced: vec![Reduced { package: 0, disabled, edges }] }
+    }
+
+    #[test]
+    fn a_cycle_is_built_in_stages() {
+        let mut plan = cycle();
+        assert!(matches!(Graph::of(&plan), Err(PlanError::Cycle(_))));
+        plan.stagings = vec![staging(vec![(3, vec![EdgeKind::Buildtime, EdgeKind::Runtime])])];
+        let graph = Graph::of(&plan).unwrap();
+        let rows: Vec<_> = graph.rows.iter().map(|row| (row.package, row.stage)).collect();
+        assert_eq!(rows, [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1), (1, 1), (0, 2)]);
+        let flags = |row: usize| graph.rows[row].use_flags(&plan.packages[0]).len();
+        assert_eq!((flags(0), flags(4), flags(6)), (2, 1, 2));
+        let waits: [&[usize]; 7] = [
+            // The last freetype: harfbuzz of stage 1 has all its USE, and needs freetype in turn, which has too.
+            &[3, 5, 6],
+            &[3, 5, 6],
+            &[0, 1, 3],
+            &[],
+            &[3],
+            &[3, 4],
+            &[3, 4, 5],
+        ];
+        for (row, expected) in waits.into_iter().enumerate() {
+            assert_eq!(graph.waits[row].iter().copied().collect::<Vec<_>>(), expected, "row {row}");
+        }
+    }
+
+    /// book → press → tool, which needs book at run time, for its documentation.
+    #[test]
+    fn waits_may_go_through_a_package_that_waits_for_nobody() {
+        let edges = json!([[0, 1, ["buildtime"]], [1, 2, ["buildtime"]], [2, 0, ["runtime"]]]);
+        let mut plan = plan(&[("a/book-1", 1.0), ("a/press-1", 1.0), ("a/tool-1", 1.0)], &edges);
+        let reduced = vec![Reduced { package: 2, disabled: vec!["doc".parse().unwrap()], edges: vec![] }];
+        plan.stagings = vec![Staging { members: vec![0, 1], reduced }];
+        let graph = Graph::of(&plan).unwrap();
+        let rows: Vec<_> = graph.rows.iter().map(|row| (row.package, row.stage)).collect();
+        assert_eq!(rows, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]);
+        assert_eq!(graph.waits, [[4].into(), [2, 3].into(), [].into(), [4].into(), [5].into(), [].into()]);
+    }
+
+    #[test]
+    fn stages_that_make_no_sense_are_refused() {
+        let mut plan = cycle();
+        let all = plan.edges.iter().filter(|edge| edge.0 == 0).map(|edge| (edge.1, edge.2.clone())).collect();
+        plan.stagings = vec![staging(all)];
+        assert!(matches!(Graph::of(&plan), Err(PlanError::Cycle(_))), "it still waits");
+        for wrong in [
+            Staging { members: vec![0, 9], ..staging(vec![]) },
+            Staging { members: vec![0, 0], ..staging(vec![]) },
+            Staging { reduced: vec![], ..staging(vec![]) },
+            staging(vec![(9, vec![EdgeKind::Runtime])]),
+        ] {
+            plan.stagings = vec![wrong];
+            assert!(matches!(Graph::of(&plan), Err(PlanError::Staging { .. })));
+        }
     }
 
     proptest! {

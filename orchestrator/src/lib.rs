@@ -27,5 +27,6 @@ pub mod republish;
 pub mod resolve;
 pub mod scheduler;
 pub mod server;
+pub mod staging;
 pub mod succession;
 pub mod wake;

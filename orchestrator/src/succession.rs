@@ -60,15 +60,15 @@ pub enum Fate {
 #[error("the plan keeps {0} with BUILD_ID {1}, which the run's staging view does not offer")]
 pub struct NotOffered(pub Cpv, pub BuildId);
 
-/// The fates of the plan's packages, in its order.
+/// The fates of the rows that the plan becomes. An early stage is never inherited: it is what its own run makes of it.
 pub fn fates(plan: &Plan, graph: &Graph, estate: &Estate) -> Result<Vec<Fate>, NotOffered> {
     let mut by_cpv: HashMap<&Cpv, Vec<&Former>> = HashMap::new();
     for former in &estate.former {
         by_cpv.entry(&former.planned.cpv).or_default().push(former);
     }
-    let mut fates = vec![Fate::Build; plan.packages.len()];
+    let mut fates = vec![Fate::Build; graph.rows.len()];
     // Dependencies first: whether a package is equal depends on what it would be built with.
-    for &index in &graph.order {
+    for &index in graph.order.iter().filter(|&&index| graph.rows[index].stage == 0) {
         let package = &plan.packages[index];
         fates[index] = match package.keep {
             Some(build_id) => {
@@ -103,7 +103,8 @@ fn is_same(new: &PlannedPackage, old: &PlannedPackage) -> bool {
 fn same_root(index: usize, former: &Former, plan: &Plan, graph: &Graph, fates: &[Fate]) -> bool {
     graph.waits[index].len() == former.waits.len()
         && graph.waits[index].iter().all(|&dependency| {
-            let artifact = former.waits.get(&plan.packages[dependency].cpv).copied().flatten();
+            let package = &plan.packages[graph.rows[dependency].package];
+            let artifact = former.waits.get(&package.cpv).copied().flatten();
             artifact.is_some_and(|artifact| fates[dependency] == Fate::Keep(artifact))
         })
 }
@@ -117,7 +118,7 @@ pub struct Start {
     pub stuck: usize,
 }
 
-/// The counters with which the packages start; `quarantined` says so of the plan's packages.
+/// The counters with which the rows start; `quarantined` says so of them.
 #[must_use]
 pub fn starts(graph: &Graph, fates: &[Fate], quarantined: impl Fn(usize) -> bool) -> Vec<Start> {
     let mut starts = vec![Start::default(); fates.len()];

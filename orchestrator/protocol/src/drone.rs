@@ -209,12 +209,26 @@ pub struct Claim {
     pub build_id: BuildId,
     /// Exactly what must be installed in the root before, dependencies before dependents.
     pub closure: Vec<Dependency>,
+    /// What has less USE than the epoch gives it: the package itself, or something in its closure, as an early stage of
+    /// packages that wait for each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reduced: Vec<ReducedUse>,
     /// Bearer token for the binhost: this attempt's upload, this run's staging view.
     pub ticket: SignedTicket,
     /// The largest artifact in bytes.
     pub max_artifact_bytes: u64,
     /// How long the build may take, in seconds of wall-clock time.
     pub limit_seconds: u64,
+}
+
+/// A package with flags off that the epoch's configuration turns on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReducedUse {
+    /// The package.
+    pub cpv: Cpv,
+    /// The flags.
+    pub disabled: Vec<UseFlag>,
 }
 
 /// A received package that a build needs in its root.

@@ -21,6 +21,9 @@ pub struct Plan {
     pub packages: Vec<PlannedPackage>,
     /// The dependency edges between them.
     pub edges: Vec<Edge>,
+    /// How packages that wait for each other are staged; without it a plan with such packages is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stagings: Vec<Staging>,
     /// Portage's `@system`: what packages may use without a dependency on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub system: Vec<WorldAtom>,
@@ -54,6 +57,28 @@ pub struct PlannedPackage {
 /// The hash of everything that decides what a package's build gives but the packages that it is built with: ebuild,
 /// eclasses, files, USE, environment, patches, toolchain (`drone/resolver/keys.py`). Portage compares less (PORTAGE.md 2).
 pub type BuildKey = Digest;
+
+/// A component of the waits: packages that wait for each other, and how they come to be all the same (PORTAGE.md 4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Staging {
+    /// All of them, as indices into [`Plan::packages`].
+    pub members: Vec<u32>,
+    /// Those whose first stage has less USE. With it, none of the members waits for itself.
+    pub reduced: Vec<Reduced>,
+}
+
+/// A package with less USE.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reduced {
+    /// Its index into [`Plan::packages`].
+    pub package: u32,
+    /// The flags of its USE that are off.
+    pub disabled: Vec<UseFlag>,
+    /// Its edges then, in place of those in [`Plan::edges`].
+    pub edges: Vec<(u32, Vec<EdgeKind>)>,
+}
 
 /// `[dependent, dependency, kinds]`, where the first two are indices into [`Plan::packages`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use super::transition::{self, Applied, ApplyError, Note, Subject};
 use crate::machine::package::{Refusal, Transition};
 use sqlx::{PgExecutor, PgPool};
 use swarm_protocol::Digest;
-use swarm_protocol::drone::{Claim, Dependency};
+use swarm_protocol::drone::{Claim, Dependency, ReducedUse};
 use swarm_protocol::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
 use swarm_protocol::id::{AttemptId, AttemptToken, BuildId, DroneId, PackageId, RunId, SessionId};
 use swarm_protocol::state::AttemptPhase;
@@ -111,11 +111,28 @@ pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx
         use_flags: row.use_flags,
         build_id: row.build_id,
         closure: closure(db, row.package).await?,
+        reduced: reduced(db, row.package).await?,
         ticket: (grant.ticket)(&row.target, row.run, row.package, attempt),
         target: row.target,
         max_artifact_bytes: grant.max_artifact_bytes,
         limit_seconds: grant.limit_seconds,
     })
+}
+
+/// What has less USE in the package's root, or the package itself. Not an early stage of itself: Portage's configuration
+/// knows one USE of a version, and that is what is to be built.
+async fn reduced(db: &PgPool, package: PackageId) -> sqlx::Result<Vec<ReducedUse>> {
+    sqlx::query_as!(
+        ReducedUse,
+        r#"SELECT p.cpv AS "cpv: Cpv", p.disabled AS "disabled: Vec<UseFlag>" FROM packages p
+           WHERE p.disabled <> '{}'
+             AND (p.id = $1 OR p.cpv <> (SELECT cpv FROM packages WHERE id = $1)
+                  AND p.id IN (SELECT on_package_id FROM waits WHERE package_id = $1))
+           ORDER BY p.cpv"#,
+        package.0
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// What must be installed before the package builds, dependencies first.

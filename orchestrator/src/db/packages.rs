@@ -12,6 +12,7 @@ use swarm_protocol::state::{PackageState, RunState};
 struct Row {
     id: PackageId,
     cpv: Cpv,
+    stage: i16,
     slot: Slot,
     state: PackageState,
     unmet: i32,
@@ -39,6 +40,7 @@ impl From<Row> for Package {
         Self {
             id: row.id,
             cpv: row.cpv,
+            stage: row.stage,
             slot: row.slot,
             state: row.state,
             unmet: row.unmet,
@@ -60,7 +62,7 @@ pub async fn list(
 ) -> sqlx::Result<Vec<Package>> {
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.slot AS "slot: Slot",
+        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.stage, p.slot AS "slot: Slot",
                   p.state AS "state: PackageState", p.unmet, p.rank, p.attempts,
                   (SELECT h.name FROM attempts l JOIN drones h ON h.id = l.drone_id
                    WHERE l.package_id = p.id AND l.phase <> 'ended') AS holder, p.not_before, p.reason,
@@ -108,7 +110,7 @@ pub async fn detail(db: &PgPool, id: PackageId) -> sqlx::Result<Option<PackageDe
 async fn waits_for(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Neighbour>> {
     sqlx::query_as!(
         Neighbour,
-        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.state AS "state: PackageState"
+        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.stage, p.state AS "state: PackageState"
            FROM waits w JOIN packages p ON p.id = w.on_package_id WHERE w.package_id = $1 ORDER BY p.position"#,
         id.0
     )
@@ -119,7 +121,7 @@ async fn waits_for(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Neighbour>> {
 async fn awaited_by(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Neighbour>> {
     sqlx::query_as!(
         Neighbour,
-        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.state AS "state: PackageState"
+        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.stage, p.state AS "state: PackageState"
            FROM waits w JOIN packages p ON p.id = w.package_id WHERE w.on_package_id = $1 ORDER BY p.position"#,
         id.0
     )

@@ -5,6 +5,7 @@ use crate::graph::Graph;
 use crate::succession::{self, Fate};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
+use swarm_protocol::gentoo::UseFlag;
 use swarm_protocol::id::{PackageId, RunId};
 use swarm_protocol::plan::{Edge, Plan};
 use swarm_protocol::state::{EdgeKind, PackageState};
@@ -19,13 +20,18 @@ pub async fn insert(
 ) -> sqlx::Result<()> {
     let quarantined = take(tx, run, graph, fates).await?;
     let new = create(tx, run, plan, graph, fates, &quarantined).await?;
-    let ids: Vec<i64> = (0..plan.packages.len())
-        .filter_map(|index| match fates[index] {
+    let ids: Vec<i64> = graph
+        .rows
+        .iter()
+        .zip(fates)
+        .filter_map(|(row, fate)| match fate {
             Fate::Take(package) => Some(package.0),
-            Fate::Build | Fate::Keep(_) => new.get(&plan.packages[index].cpv.to_string()).copied(),
+            Fate::Build | Fate::Keep(_) => {
+                new.get(&(plan.packages[row.package].cpv.to_string(), row.stage)).copied()
+            }
         })
         .collect();
-    if ids.len() != plan.packages.len() {
+    if ids.len() != graph.rows.len() {
         return Err(sqlx::Error::RowNotFound);
     }
     let kept = (0..ids.len()).filter(|&index| matches!(fates[index], Fate::Keep(_)));
@@ -80,7 +86,7 @@ async fn take(
     Ok(quarantined.map(|row| row.id).collect())
 }
 
-/// Makes the rows that are new in `run`; ids by cpv.
+/// Makes the rows that are new in `run`; ids by cpv and stage.
 async fn create(
     tx: &mut PgConnection,
     run: RunId,
@@ -88,16 +94,18 @@ async fn create(
     graph: &Graph,
     fates: &[Fate],
     quarantined: &HashSet<PackageId>,
-) -> sqlx::Result<HashMap<String, i64>> {
+) -> sqlx::Result<HashMap<(String, i16), i64>> {
     let starts = succession::starts(
         graph,
         fates,
         |index| matches!(fates[index], Fate::Take(package) if quarantined.contains(&package)),
     );
     let indices: Vec<usize> =
-        (0..plan.packages.len()).filter(|&index| !matches!(fates[index], Fate::Take(_))).collect();
+        (0..fates.len()).filter(|&index| !matches!(fates[index], Fate::Take(_))).collect();
+    let planned = |index: usize| &plan.packages[graph.rows[index].package];
     let column =
         |field: &dyn Fn(usize) -> String| indices.iter().map(|&index| field(index)).collect::<Vec<_>>();
+    let words = |flags: &[&UseFlag]| flags.iter().map(|flag| flag.as_str()).collect::<Vec<_>>().join(" ");
     let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let artifacts: Vec<Option<i64>> = indices
         .iter()
@@ -106,27 +114,27 @@ async fn create(
             Fate::Build | Fate::Take(_) => None,
         })
         .collect();
-    let keys: Vec<_> =
-        indices.iter().map(|&index| plan.packages[index].key.as_ref().map(ToString::to_string)).collect();
-    let flags = |index: usize| {
-        plan.packages[index].use_flags.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-    };
+    // An early stage is nobody's to keep.
+    let key = |index: usize| planned(index).key.filter(|_| graph.rows[index].stage == 0);
+    let keys: Vec<_> = indices.iter().map(|&index| key(index).map(|key| key.to_string())).collect();
+    let flags = |index: usize| words(&graph.rows[index].use_flags(planned(index)));
+    let disabled = |index: usize| words(&graph.rows[index].disabled.iter().collect::<Vec<_>>());
     let rows = sqlx::query!(
-        "INSERT INTO packages (run_id, cpv, slot, repository, use_flags, position, estimate_seconds, rank, unmet, stuck,
-                               artifact_id, build_key, state, reason)
-         SELECT $1, cpv, slot, repository, string_to_array(flags, ' '), position, estimate, rank, unmet, stuck, artifact,
-                key,
+        "INSERT INTO packages (run_id, cpv, stage, slot, repository, use_flags, disabled, position, estimate_seconds,
+                               rank, unmet, stuck, artifact_id, build_key, state, reason)
+         SELECT $1, cpv, stage, slot, repository, string_to_array(flags, ' '), string_to_array(disabled, ' '), position,
+                estimate, rank, unmet, stuck, artifact, key,
                 (CASE WHEN artifact IS NOT NULL THEN 'received' WHEN stuck > 0 THEN 'blocked' ELSE 'needed' END)
                     ::package_state,
                 CASE WHEN stuck > 0 THEN 'waits behind a package that was quarantined in an earlier run' END
          FROM UNNEST($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::float8[], $8::float8[],
-                     $9::integer[], $10::integer[], $11::bigint[], $12::text[])
-              AS n (cpv, slot, repository, flags, position, estimate, rank, unmet, stuck, artifact, key)
-         RETURNING cpv, id",
+                     $9::integer[], $10::integer[], $11::bigint[], $12::text[], $13::smallint[], $14::text[])
+              AS n (cpv, slot, repository, flags, position, estimate, rank, unmet, stuck, artifact, key, stage, disabled)
+         RETURNING cpv, stage, id",
         run.0,
-        &column(&|index| plan.packages[index].cpv.to_string()),
-        &column(&|index| plan.packages[index].slot.to_string()),
-        &column(&|index| plan.packages[index].repository.to_string()),
+        &column(&|index| planned(index).cpv.to_string()),
+        &column(&|index| planned(index).slot.to_string()),
+        &column(&|index| planned(index).repository.to_string()),
         &column(&flags),
         &indices.iter().map(|&index| graph.positions[index]).collect::<Vec<_>>(),
         &indices.iter().map(|&index| graph.estimates[index]).collect::<Vec<_>>(),
@@ -134,11 +142,13 @@ async fn create(
         &indices.iter().map(|&index| count(starts[index].unmet)).collect::<Vec<_>>(),
         &indices.iter().map(|&index| count(starts[index].stuck)).collect::<Vec<_>>(),
         &artifacts as &[Option<i64>],
-        &keys as &[Option<String>]
+        &keys as &[Option<String>],
+        &indices.iter().map(|&index| graph.rows[index].stage).collect::<Vec<_>>(),
+        &column(&disabled)
     )
     .fetch_all(tx)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.cpv, row.id)).collect())
+    Ok(rows.into_iter().map(|row| ((row.cpv, row.stage), row.id)).collect())
 }
 
 async fn insert_waits(tx: &mut PgConnection, ids: &[i64], graph: &Graph) -> sqlx::Result<()> {

@@ -51,7 +51,7 @@ pub async fn offers(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::
                SELECT a.artifact_id FROM generation_artifacts a JOIN generations g ON g.id = a.generation_id
                WHERE g.state = 'current' AND g.target_id = (SELECT target_id FROM runs WHERE id = $1)
                UNION SELECT p.artifact_id FROM packages p
-               WHERE p.run_id = (SELECT predecessor_id FROM runs WHERE id = $1) AND p.artifact_id IS NOT NULL)
+               WHERE p.run_id = (SELECT predecessor_id FROM runs WHERE id = $1) AND p.artifact_id IS NOT NULL AND p.stage = 0)
            ORDER BY f.id"#,
         run.0,
         epoch.0

@@ -8,6 +8,7 @@ use crate::names;
 use crate::table::{count, fields, left, moment, prose, right, size, span, table};
 use clap::Args;
 use swarm_protocol::admin::{Neighbour, Package, PackageDetail};
+use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::RunId;
 use swarm_protocol::state::PackageState;
 
@@ -109,7 +110,7 @@ fn listed(packages: &[Package], which: &Listed) -> String {
     let rows = packages.iter().map(|package| {
         [
             package.id.to_string(),
-            package.cpv.to_string(),
+            staged(&package.cpv, package.stage),
             package.slot.to_string(),
             package.state.to_string(),
             package.unmet.to_string(),
@@ -122,6 +123,11 @@ fn listed(packages: &[Package], which: &Listed) -> String {
         _ => format!("Run {} has no such package.", which.run),
     };
     table(columns, &empty, rows)
+}
+
+/// A cpv, with its stage where it is an early one.
+fn staged(cpv: &Cpv, stage: i16) -> String {
+    if stage == 0 { cpv.to_string() } else { format!("{cpv} (stage {stage})") }
 }
 
 fn note(package: &Package) -> String {
@@ -146,6 +152,10 @@ fn shown(detail: &PackageDetail) -> String {
         ("run", format!("{} of {}, {}", detail.run, detail.target, detail.run_state)),
         ("state", state_of(detail)),
     ];
+    if package.stage > 0 {
+        let what = format!("{}, of packages that need each other; never published", package.stage);
+        rows.insert(1, ("stage", what));
+    }
     let flags: Vec<_> = detail.use_flags.iter().map(ToString::to_string).collect();
     if !flags.is_empty() {
         rows.push(("USE", flags.join(" ")));
@@ -190,8 +200,11 @@ fn neighbours(all: &[Neighbour]) -> String {
     }
     let (received, open): (Vec<_>, Vec<_>) =
         all.iter().partition(|neighbour| neighbour.state == PackageState::Received);
-    let mut parts: Vec<_> =
-        open.iter().take(NAMED).map(|neighbour| format!("{} ({})", neighbour.cpv, neighbour.state)).collect();
+    let mut parts: Vec<_> = open
+        .iter()
+        .take(NAMED)
+        .map(|neighbour| format!("{} ({})", staged(&neighbour.cpv, neighbour.stage), neighbour.state))
+        .collect();
     if open.len() > NAMED {
         parts.push(format!("{} more", open.len() - NAMED));
     }

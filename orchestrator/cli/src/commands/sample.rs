@@ -208,7 +208,12 @@ pub(super) fn status() -> Status {
 }
 
 pub(super) fn detail(id: PackageId) -> PackageDetail {
-    let neighbour = |package: Package| Neighbour { id: package.id, cpv: package.cpv, state: package.state };
+    let neighbour = |package: Package| Neighbour {
+        id: package.id,
+        cpv: package.cpv,
+        stage: package.stage,
+        state: package.state,
+    };
     let package = packages().into_iter().find(|package| package.id == id).unwrap();
     let quarantined = package.state == PackageState::Quarantined;
     PackageDetail {
@@ -230,6 +235,7 @@ pub(crate) fn packages() -> Vec<Package> {
     let package = |id, cpv: &str, state| Package {
         id: PackageId(id),
         cpv: cpv.parse().unwrap(),
+        stage: 0,
         slot: "0/1".parse().unwrap(),
         state,
         unmet: 0,

@@ -15,6 +15,9 @@ pub struct Package {
     pub id: PackageId,
     /// What it is.
     pub cpv: Cpv,
+    /// 0 is the package itself. An early stage of packages that wait for each other counts from 1, and is never published.
+    #[serde(default)]
+    pub stage: i16,
     /// Its slot with sub-slot.
     pub slot: Slot,
     /// Where it stands.
@@ -72,6 +75,9 @@ pub struct Neighbour {
     pub id: PackageId,
     /// What it is.
     pub cpv: Cpv,
+    /// As in [`Package::stage`].
+    #[serde(default)]
+    pub stage: i16,
     /// Where it stands.
     pub state: PackageState,
 }

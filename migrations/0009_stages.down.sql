@@ -1,0 +1,3 @@
+ALTER TABLE packages
+    DROP CONSTRAINT packages_full_use,
+    DROP COLUMN disabled;
