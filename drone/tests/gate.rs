@@ -108,3 +108,18 @@ async fn a_consumer_that_was_not_rebuilt_is_found() {
     assert_eq!(missing(&answer), ["test/consumer-1"], "{answer:#?}");
     assert_eq!(answer.findings[0].kind, FindingKind::RebuildMissing, "{answer:#?}");
 }
+
+/// The generation has one side of a `||`; a workstation has the other one, and is the only one to want its update.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_a_workstation_wants_is_found_in_what_it_has() {
+    let Some(here) = Bench::new() else { return };
+    here.ebuild("left", "1", "");
+    here.ebuild("either", "1", "RDEPEND=\"|| ( test/left test/right )\"");
+    let index = here.build(&["test/either"]).await;
+    here.ebuild("right", "2", "");
+    assert_eq!(told(&here.gate(&["test/either"], &index, None).await), []);
+    let installed = [("either-1", "|| ( test/left test/right )"), ("right-1", "")];
+    let answer = here.gate_of(&["test/either"], &index, None, &installed).await;
+    assert_eq!(told(&answer), [(FindingKind::NotInstallable, "test/right-2")], "{answer:#?}");
+    assert_eq!(answer.findings[0].wanted_by, ["test/either-1", "@world"]);
+}

@@ -68,9 +68,17 @@ async fn what_a_drone_resolved_is_judged_and_what_a_person_posted_is_not() {
     drone.build(&drone.claim(5).await.unwrap()).await;
     swarm.run_reaches(posted, RunState::Promoted, 20).await;
 
+    let desk =
+        "INSERT INTO workstations (target_id, name, world, provided) VALUES (1, 'desk', '{test/p0x}', '{}')";
+    sqlx::query(desk).execute(&swarm.database.pool).await.unwrap();
     let run = built(&swarm, &drone, plans::flat(2)).await;
     let gate = drone.gate(20).await.unwrap();
-    assert_eq!((gate.run, gate.number, gate.seats.len()), (run, GenerationNumber(2), 1));
+    assert_eq!((gate.run, gate.number, gate.seats.len()), (run, GenerationNumber(2), 2));
+    let desk = &gate.seats[1];
+    assert_eq!(
+        (desk.name.as_ref().map(ToString::to_string).as_deref(), &*desk.world),
+        (Some("desk"), &["test/p0x".parse().unwrap()][..])
+    );
     assert_eq!((gate.seats[0].name.as_ref(), gate.smoke), (None, false));
     let text = index(&swarm, &gate, 2).await.unwrap();
     assert!(text.contains(&format!("TIMESTAMP: {}\n", gate.timestamp)), "{text}");

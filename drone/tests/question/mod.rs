@@ -5,8 +5,8 @@
 
 use build_drone::config::Config;
 use build_drone::emerge;
-use build_drone::gate;
 use build_drone::gate::seat::{self, Answer, Judged};
+use build_drone::gate::{self, vdb};
 use build_drone::resolver::ask::Question;
 use build_drone::resolver::by_hand;
 use build_drone::root::process::Watch;
@@ -168,6 +168,17 @@ impl Bench {
     /// What the base root's Portage would do with the generation that `index` lists on a machine with this world that
     /// is set up anew. Its TIMESTAMP should be `timestamp`; none is the index's own.
     pub(crate) async fn gate(&self, world: &[&str], index: &Path, timestamp: Option<i64>) -> Answer {
+        self.gate_of(world, index, timestamp, &[]).await
+    }
+
+    /// The same on a machine that has these installed: `test/PF` with its RDEPEND.
+    pub(crate) async fn gate_of(
+        &self,
+        world: &[&str],
+        index: &Path,
+        timestamp: Option<i64>,
+        installed: &[(&str, &str)],
+    ) -> Answer {
         let config = self.config();
         let text = fs::read_to_string(index).unwrap();
         let own = text.lines().find_map(|line| line.strip_prefix("TIMESTAMP: ")).unwrap().parse().unwrap();
@@ -183,6 +194,25 @@ impl Bench {
             cancel: &CancellationToken::new(),
         };
         let seat = Seat { name: None, world: atoms(world), installed: None };
+        if !installed.is_empty() {
+            fs::create_dir(dir.installed()).unwrap();
+            vdb::seed(&config.base_root, &dir.installed()).unwrap();
+        }
+        for (pf, rdepend) in installed {
+            let entry = dir.installed().join("test").join(pf);
+            fs::create_dir_all(&entry).unwrap();
+            for (field, value) in [
+                ("CATEGORY", "test"),
+                ("EAPI", "8"),
+                ("KEYWORDS", "amd64"),
+                ("PF", pf),
+                ("RDEPEND", rdepend),
+                ("SLOT", "0"),
+                ("repository", "test"),
+            ] {
+                fs::write(entry.join(field), format!("{value}\n")).unwrap();
+            }
+        }
         seat::ask(judged, &dir, &seat).await.unwrap()
     }
 
