@@ -12,6 +12,7 @@ import session  # Before anything else of Portage's.
 
 import findings
 import graph
+import hazards
 import index
 import keys
 import options
@@ -36,4 +37,4 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     unbreakable = stages.stage(depgraph, plan)
     if unbreakable:
         return {"plan": None, "findings": unbreakable}
-    return {"plan": plan, "findings": findings.remarks(depgraph)}
+    return {"plan": plan, "findings": [*findings.remarks(depgraph), *hazards.of_plan(depgraph)]}

@@ -234,6 +234,35 @@ async fn what_contradicts_itself() {
     assert_eq!(cycle.wanted_by, ["test/hen-1", "test/nest-1"]);
 }
 
+/// PORTAGE.md 8: what is known before a build fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ebuilds_say_about_their_builds_is_passed_on() {
+    let Some(here) = Bench::new() else { return };
+    here.write("profiles/license_groups", "BINARY-REDISTRIBUTABLE public-domain MIT\n");
+    here.ebuild("fine", "1", "RDEPEND=\"test/fetched test/asks test/live test/kept test/secret\"");
+    here.ebuild("fetched", "1", "IUSE=\"+x\"\nRESTRICT=\"x? ( fetch ) test\"");
+    here.ebuild("asks", "1", "PROPERTIES=\"interactive\"");
+    here.ebuild("live", "9999", "PROPERTIES=\"live\"");
+    here.ebuild("kept", "1", "RESTRICT=\"bindist\"");
+    here.ebuild("secret", "1", "LICENSE=\"|| ( MIT EULA ) EULA\"");
+    here.ebuild("choice", "1", "LICENSE=\"|| ( MIT EULA )\"");
+    let (plan, mut findings) = here.resolve(&["test/fine", "test/choice"], None).await.unwrap();
+    assert!(plan.is_some(), "it is known, and no reason to refuse: {findings:#?}");
+    // The other repository's have licences of their own.
+    findings.retain(|one| one.atom.as_deref().unwrap().starts_with("test/"));
+    let said: Vec<_> = findings.iter().map(|one| (one.kind, one.atom.as_deref().unwrap())).collect();
+    let expected = [
+        (FindingKind::Interactive, "test/asks-1"),
+        (FindingKind::FetchRestricted, "test/fetched-1"),
+        (FindingKind::Unredistributable, "test/kept-1"),
+        (FindingKind::Live, "test/live-9999"),
+        (FindingKind::Unredistributable, "test/secret-1"),
+    ];
+    assert_eq!(said, expected);
+    assert!(findings[4].detail.contains("@BINARY-REDISTRIBUTABLE: EULA:"), "{}", findings[4].detail);
+    assert_eq!(findings[0].wanted_by, ["test/fine-1", "@world"]);
+}
+
 /// PORTAGE.md 4: components of the waits, which Portage need not report.
 #[tokio::test(flavor = "multi_thread")]
 async fn packages_that_wait_for_each_other_are_staged() {

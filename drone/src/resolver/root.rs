@@ -32,6 +32,7 @@ const PROGRAM: &[(&str, &str)] = &[
     ("options.py", include_str!("../../resolver/options.py")),
     ("graph.py", include_str!("../../resolver/graph.py")),
     ("findings.py", include_str!("../../resolver/findings.py")),
+    ("hazards.py", include_str!("../../resolver/hazards.py")),
     ("stages.py", include_str!("../../resolver/stages.py")),
     ("unsatisfied.py", include_str!("../../resolver/unsatisfied.py")),
     ("words.py", include_str!("../../resolver/words.py")),

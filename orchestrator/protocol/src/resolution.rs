@@ -159,6 +159,14 @@ pub enum FindingKind {
     Soname,
     /// Packages need each other to be built.
     Cycle,
+    /// Its sources must be fetched by a person.
+    FetchRestricted,
+    /// It asks questions while it is built.
+    Interactive,
+    /// It is built from whatever its upstream has at that moment.
+    Live,
+    /// Its binaries may not be given to everybody.
+    Unredistributable,
     /// A workstation wants a package of which the generation has no binary.
     NotInstallable,
     /// The generation has a binary of it, which Portage on the workstation rejects: it would have to be built again.
