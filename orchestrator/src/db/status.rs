@@ -27,7 +27,8 @@ async fn open_runs(db: &PgPool, target: Option<&TargetName>) -> sqlx::Result<Vec
 async fn targets(db: impl PgExecutor<'_>, name: Option<&TargetName>) -> sqlx::Result<Vec<TargetStatus>> {
     sqlx::query_as!(
         TargetStatus,
-        r#"SELECT t.name AS "name: TargetName", cardinality(t.world) AS "world!", g.promoted_at AS "promoted_at?",
+        r#"SELECT t.name AS "name: TargetName", (SELECT count(*)::integer FROM (SELECT unnest(t.world) UNION
+                      SELECT unnest(w.world) FROM workstations w WHERE w.target_id = t.id) AS wanted) AS "world!", g.promoted_at AS "promoted_at?",
                   g.number AS "current?: GenerationNumber"
            FROM targets t LEFT JOIN generations g ON g.target_id = t.id AND g.state = 'current'
            WHERE $1::text IS NULL OR t.name = $1 ORDER BY t.name"#,

@@ -27,7 +27,7 @@ pub struct Status {
 pub struct TargetStatus {
     /// Its name.
     pub name: TargetName,
-    /// How many atoms and sets its world set has.
+    /// How many atoms and sets its world set has, with those of its workstations.
     pub world: i32,
     /// The generation that clients see.
     pub current: Option<GenerationNumber>,
