@@ -206,6 +206,7 @@ async fn a_run_of_a_definition_is_resolved_by_a_drone_that_holds_it() {
     assert_eq!(resolution.world, world("test/common test/of-one test/of-two test/own"));
     drone.resolved(&resolution, plans::flat(1)).await.unwrap();
     drone.build(&drone.claim(5).await.unwrap()).await;
+    drone.judged(&drone.gate(20).await.unwrap(), vec![], &[]).await.unwrap();
     let run = swarm.run_reaches(run, RunState::Promoted, 20).await;
     assert_eq!(run.epoch, Some(epoch_of(&first).digest()));
     checker::check(&swarm.admin, &swarm.database.pool).await;
