@@ -5,19 +5,13 @@
 
 use crate::attempt;
 use crate::build::Workshop;
-use crate::link::{CallError, Link, backoff, within};
+use crate::link::{CallError, HELD_LIMIT, Link, backoff, hold_seconds};
 use crate::live::Live;
 use crate::machine;
 use std::sync::Arc;
 use std::time::Duration;
-use swarm_protocol::Code;
-use swarm_protocol::drone::ClaimRequest;
+use swarm_protocol::drone::{ClaimAnswer, ClaimRequest};
 use swarm_protocol::resolution::HeldEpoch;
-
-/// How long the orchestrator shall hold a request that it has nothing for.
-const WAIT_SECONDS: u16 = 30;
-/// How long an answer may take: the wait and the way.
-const LIMIT: Duration = Duration::from_secs(45);
 
 /// Claims and builds until the drone drains; an error is one that no repetition can mend.
 pub async fn run(shop: &Arc<Workshop>) -> anyhow::Result<()> {
@@ -50,7 +44,7 @@ pub async fn run(shop: &Arc<Workshop>) -> anyhow::Result<()> {
             }
             Err(Unclaimed::Call(error)) if error.is_transient() => {
                 tracing::debug!(%error, "no answer to the claim; repeating it");
-                waits.next().unwrap_or(LIMIT)
+                waits.next().unwrap_or(HELD_LIMIT)
             }
             Err(Unclaimed::Call(error)) => {
                 return Err(anyhow::Error::new(error).context("the orchestrator refuses claims"));
@@ -73,14 +67,11 @@ enum Unclaimed {
 async fn claim_once(shop: &Workshop) -> Result<Vec<Arc<Live>>, Unclaimed> {
     let held = shop.epochs.all().await.map_err(Unclaimed::Epoch)?;
     let request = message(&shop.link, &held);
-    match within(LIMIT, shop.link.client.claim(&request)).await {
-        Ok(answer) => Ok(shop.link.desk().settle(request.session, request.request, answer.claims)),
-        Err(error) if error.code() == Some(Code::StaleSession) => {
-            shop.link.another_session(request.session).await;
-            Ok(Vec::new())
-        }
-        Err(error) => Err(Unclaimed::Call(error)),
-    }
+    let call = shop.link.client.claim(&request);
+    let answer = shop.link.long_poll(request.session, call).await.map_err(Unclaimed::Call)?;
+    let settle =
+        |answer: ClaimAnswer| shop.link.desk().settle(request.session, request.request, answer.claims);
+    Ok(answer.map(settle).unwrap_or_default())
 }
 
 fn message(link: &Link, held: &[HeldEpoch]) -> ClaimRequest {
@@ -95,6 +86,6 @@ fn message(link: &Link, held: &[HeldEpoch]) -> ClaimRequest {
         epochs: held.iter().map(|held| held.epoch.digest()).collect(),
         memory_free_bytes: machine::memory().1,
         disk_free_bytes: machine::disk_free(&link.config.state_dir),
-        wait_seconds: WAIT_SECONDS,
+        wait_seconds: hold_seconds(),
     }
 }

@@ -1,17 +1,11 @@
 //! The loops of a trusted drone: ask the orchestrator for work of a kind, do it, ask again.
 
 use crate::build::Workshop;
-use crate::link::{CallError, Link, backoff, within};
+use crate::link::{CallError, HELD_LIMIT, backoff};
 use std::time::Duration;
 use swarm_protocol::Code;
-use swarm_protocol::client::ClientError;
-use swarm_protocol::id::SessionId;
 use tokio::time::Instant;
 
-/// How long the orchestrator shall hold a request that it has nothing for.
-pub const WAIT_SECONDS: u16 = 30;
-/// How long an answer may take: the wait and the way.
-const LIMIT: Duration = Duration::from_secs(45);
 /// Between two requests at least, whatever an answer without work took.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How long a drone waits that cannot tell its epoch, as while a repository is being synced.
@@ -68,7 +62,7 @@ pub async fn run<E: Errand>(shop: &Workshop, errand: &E) {
             }
             Err(Unasked::Call(error)) if error.is_transient() => {
                 tracing::debug!(%error, what, "no answer to the request for work; repeating it");
-                waits.next().unwrap_or(LIMIT)
+                waits.next().unwrap_or(HELD_LIMIT)
             }
             Err(error) => {
                 error.log(what, refused);
@@ -107,21 +101,5 @@ impl Unasked {
             }
             Self::Call(error) => tracing::warn!(%error, what, "the orchestrator refuses requests for work"),
         }
-    }
-}
-
-/// The answer to a request of `session`; nothing when that session was over and another is open now.
-pub async fn answered<T>(
-    link: &Link,
-    session: SessionId,
-    call: impl Future<Output = Result<T, ClientError>>,
-) -> Result<Option<T>, Unasked> {
-    match within(LIMIT, call).await {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.code() == Some(Code::StaleSession) => {
-            link.another_session(session).await;
-            Ok(None)
-        }
-        Err(error) => Err(Unasked::Call(error)),
     }
 }

@@ -31,7 +31,8 @@ pub mod work;
 
 use crate::build::Workshop;
 use crate::config::Config;
-use crate::errands::{self, Errand, Unasked, WAIT_SECONDS};
+use crate::errands::{self, Errand, Unasked};
+use crate::link::hold_seconds;
 use std::path::PathBuf;
 use swarm_protocol::gate::{Gate, GateRequest};
 use swarm_protocol::id::SessionId;
@@ -58,8 +59,9 @@ impl Errand for Judging<'_> {
         let held = shop.epochs.all().await.map_err(Unasked::Epoch)?;
         let epochs = held.iter().map(|held| held.epoch.digest()).collect();
         let session = shop.link.desk().session();
-        let request = GateRequest { session, epochs, wait_seconds: WAIT_SECONDS };
-        let answer = errands::answered(&shop.link, session, shop.link.client.gate(&request)).await?;
+        let request = GateRequest { session, epochs, wait_seconds: hold_seconds() };
+        let call = shop.link.client.gate(&request);
+        let answer = shop.link.long_poll(session, call).await.map_err(Unasked::Call)?;
         Ok(answer.and_then(|answer| answer.gate).map(|gate| (session, gate)))
     }
 

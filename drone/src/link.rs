@@ -7,6 +7,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use swarm_protocol::Code;
 use swarm_protocol::client::{ClientError, DroneClient};
 use swarm_protocol::drone::Session;
 use swarm_protocol::id::SessionId;
@@ -15,6 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 /// How long an ordinary call may take. The client itself has no limit, and a cut cable says nothing.
 pub const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the orchestrator shall hold a request that it has no answer to.
+pub const HOLD: Duration = Duration::from_secs(30);
+/// How long the answer to a request that is held may take: the wait and the way.
+pub const HELD_LIMIT: Duration = Duration::from_secs(45);
 
 /// The link to the orchestrator.
 pub struct Link {
@@ -71,11 +77,27 @@ impl Link {
     }
 
     /// Waits until another session than `former` is open; the heartbeat opens it.
-    pub async fn another_session(&self, former: SessionId) {
+    async fn another_session(&self, former: SessionId) {
         let mut sessions = self.sessions();
         self.beat();
         // The sender lives as long as `self`.
         let _ = sessions.wait_for(|now| now.session != former).await;
+    }
+
+    /// The answer to a request of `session` that is held; nothing when that session was over, and another is open now.
+    pub async fn long_poll<T>(
+        &self,
+        session: SessionId,
+        call: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<Option<T>, CallError> {
+        match within(HELD_LIMIT, call).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.code() == Some(Code::StaleSession) => {
+                self.another_session(session).await;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Wants a heartbeat at once.
@@ -113,6 +135,12 @@ impl Link {
     }
 }
 
+/// [`HOLD`] as requests say it.
+#[must_use]
+pub fn hold_seconds() -> u16 {
+    u16::try_from(HOLD.as_secs()).unwrap_or(u16::MAX)
+}
+
 /// Growing waits with jitter, from a quarter of a second to half a minute, without end.
 #[must_use]
 pub fn backoff() -> ExponentialBackoff {
@@ -147,7 +175,7 @@ impl CallError {
 
     /// The problem's code, where the server sent one.
     #[must_use]
-    pub fn code(&self) -> Option<swarm_protocol::Code> {
+    pub fn code(&self) -> Option<Code> {
         match self {
             Self::Client(error) => error.code(),
             Self::Silence(_) => None,

@@ -41,7 +41,8 @@ pub mod verdict;
 pub mod work;
 
 use crate::build::Workshop;
-use crate::errands::{self, Errand, Unasked, WAIT_SECONDS};
+use crate::errands::{self, Errand, Unasked};
+use crate::link::hold_seconds;
 use swarm_protocol::id::SessionId;
 use swarm_protocol::resolution::{Resolution, ResolveRequest};
 
@@ -69,7 +70,8 @@ impl Errand for Resolving<'_> {
 async fn ask_once(shop: &Workshop) -> Result<Option<(SessionId, Resolution)>, Unasked> {
     let epochs = shop.epochs.all().await.map_err(Unasked::Epoch)?;
     let session = shop.link.desk().session();
-    let request = ResolveRequest { session, epochs, wait_seconds: WAIT_SECONDS };
-    let answer = errands::answered(&shop.link, session, shop.link.client.resolve(&request)).await?;
+    let request = ResolveRequest { session, epochs, wait_seconds: hold_seconds() };
+    let call = shop.link.client.resolve(&request);
+    let answer = shop.link.long_poll(session, call).await.map_err(Unasked::Call)?;
     Ok(answer.and_then(|answer| answer.resolution).map(|resolution| (session, resolution)))
 }

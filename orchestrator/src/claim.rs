@@ -5,36 +5,25 @@ use crate::app::App;
 use crate::claim_lock;
 use crate::db;
 use crate::db::claims::{Claimed, Grant};
+use crate::poll::Poll;
 use crate::scheduler::Decision;
 use crate::wake;
-use std::time::Duration;
-use swarm_protocol::Code;
 use swarm_protocol::drone::{Claim, ClaimAnswer, ClaimRequest};
 use swarm_protocol::id::{AttemptId, DroneId, PackageId};
-use tokio::time::{Instant, timeout_at};
-
-/// The longest a claim request may wait.
-pub const LONGEST_WAIT_SECONDS: u16 = 60;
 
 /// How often a drone chooses again at once when others were faster, before it waits for the next wake-up.
 const CHOICES: usize = 8;
 
 /// Serves a claim request: at once when there is work, else when it comes or the request's time is over.
 pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<ClaimAnswer, ApiError> {
-    if !db::sessions::is_open(&app.db, drone, request.session).await? {
-        return Err(ApiError::new(Code::StaleSession, "this session is not the drone's current one"));
-    }
+    let mut poll = Poll::begin(app, drone, request.session, request.wait_seconds).await?;
     if let Some(former) = db::claims::of_request(&app.db, request.session, request.request).await? {
         return answer(app, &former).await;
     }
-    let deadline =
-        Instant::now() + Duration::from_secs(request.wait_seconds.min(LONGEST_WAIT_SECONDS).into());
-    let mut wakes = app.wake.subscribe();
     let seat = app.planner.sit(drone, request.want.into(), request.epochs.clone());
     let mut stale = 0;
     loop {
-        let version = *wakes.borrow_and_update();
-        let planned = app.planner.decide(&seat, version, stale > 0).await?;
+        let planned = app.planner.decide(&seat, poll.version(), stale > 0).await?;
         let (reason, recheck) = match planned.decision {
             Decision::Claim(choices) if stale < CHOICES => {
                 match take(app, drone, request, &choices).await? {
@@ -54,12 +43,7 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
             }
         };
         stale = 0;
-        let next = deadline.min(Instant::now() + recheck.unwrap_or(wake::NET).min(wake::NET));
-        tokio::select! {
-            () = app.stop.cancelled() => return Ok(ClaimAnswer { claims: vec![], waiting_for: Some(reason) }),
-            _ = timeout_at(next, wakes.changed()) => {}
-        }
-        if Instant::now() >= deadline {
+        if !poll.again_within(recheck.unwrap_or(wake::NET)).await {
             return Ok(ClaimAnswer { claims: vec![], waiting_for: Some(reason) });
         }
     }

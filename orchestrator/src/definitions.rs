@@ -5,11 +5,11 @@ use crate::app::App;
 use crate::db::definitions::{self, Filter};
 use crate::db::events::{self, NewEvent};
 use crate::db::{self, targets, workstations};
+use crate::poll::Poll;
 use crate::wake;
 use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 use swarm_protocol::admin::{NewDefinition, PushedDefinition};
 use swarm_protocol::binhost::Provided;
 use swarm_protocol::definition::{Definition, RepositorySource};
@@ -20,7 +20,7 @@ use swarm_protocol::id::{DefinitionId, DroneId, TargetId};
 use swarm_protocol::resolution::HeldEpoch;
 use swarm_protocol::{Code, Digest};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::info;
 
 /// Takes what a workstation pushes: the target's next definition, unless the newest says the same, and the workstation.
@@ -125,24 +125,13 @@ pub async fn serve(
     drone: DroneId,
     request: &DefinitionsRequest,
 ) -> Result<DefinitionsAnswer, ApiError> {
-    if !db::sessions::is_open(&app.db, drone, request.session).await? {
-        return Err(ApiError::new(Code::StaleSession, "this session is not the drone's current one"));
-    }
+    let mut poll = Poll::begin(app, drone, request.session, request.wait_seconds).await?;
     let known: BTreeSet<_> = request.known.iter().copied().collect();
-    let wait = request.wait_seconds.min(crate::claim::LONGEST_WAIT_SECONDS);
-    let deadline = Instant::now() + Duration::from_secs(wait.into());
-    let mut wakes = app.wake.subscribe();
     loop {
-        let wake = *wakes.borrow_and_update();
-        let wanted = app.wanted.at(&app.db, wake).await?;
+        let wanted = app.wanted.at(&app.db, poll.version()).await?;
         let ids: BTreeSet<_> = wanted.iter().map(|(_, definition)| definition.id).collect();
-        if ids != known || app.stop.is_cancelled() || Instant::now() >= deadline {
+        if ids != known || !poll.again().await {
             return Ok(DefinitionsAnswer { definitions: ticketed(app, &wanted).await? });
-        }
-        let next = deadline.min(Instant::now() + wake::NET);
-        tokio::select! {
-            () = app.stop.cancelled() => {}
-            _ = timeout_at(next, wakes.changed()) => {}
         }
     }
 }

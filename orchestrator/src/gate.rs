@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::db::overdue::Listened;
 use crate::db::runs::{self, RunError};
 use crate::db::{self, gates, generations};
+use crate::errand::{MOST_FAILURES, PAUSE_SECONDS};
 use crate::mend;
 use crate::poll::Poll;
 use swarm_protocol::Code;
@@ -20,11 +21,6 @@ use swarm_protocol::gate::{Gate, GateAnswer, GateRequest, Unjudged, Verdict};
 use swarm_protocol::id::{DroneId, GateId, RunId};
 use swarm_protocol::state::GateOutcome;
 use tracing::{info, warn};
-
-/// How long a run rests after a drone could not judge it.
-const PAUSE_SECONDS: f64 = 30.0;
-/// How many drones may fail to ask before the run fails.
-const MOST_FAILURES: i64 = 5;
 
 /// Serves a request: at once when a generation waits, else when one comes or the request's time is over.
 pub async fn serve(app: &App, drone: DroneId, request: &GateRequest) -> Result<GateAnswer, ApiError> {

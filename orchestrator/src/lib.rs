@@ -11,6 +11,7 @@ pub mod definitions;
 pub mod distrust;
 pub mod embedded;
 pub mod enter;
+pub mod errand;
 pub mod gate;
 pub mod graph;
 pub mod heartbeat;

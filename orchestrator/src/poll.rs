@@ -1,8 +1,7 @@
-//! Long-polls of trusted drones: a request is held until there is work for it, or its time is over.
+//! Long-polls of drones: a request is held until there is an answer to it, or its time is over.
 
 use crate::api::error::ApiError;
 use crate::app::App;
-use crate::claim::LONGEST_WAIT_SECONDS;
 use crate::db;
 use crate::wake;
 use std::time::Duration;
@@ -11,7 +10,10 @@ use swarm_protocol::id::{DroneId, SessionId};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// A request that is held. Whoever holds it looks for work, and again after each [`Poll::again`].
+/// The longest time that a request is held, in seconds.
+pub const LONGEST_WAIT_SECONDS: u16 = 60;
+
+/// A request that is held. Whoever holds it looks for an answer, and again after each [`Poll::again`].
 pub struct Poll<'a> {
     app: &'a App,
     wakes: watch::Receiver<u64>,
@@ -34,9 +36,19 @@ impl<'a> Poll<'a> {
         Ok(Self { app, wakes: app.wake.subscribe(), deadline: Instant::now() + wait })
     }
 
+    /// Up to which wake-up a look sees that begins now.
+    pub fn version(&mut self) -> u64 {
+        *self.wakes.borrow_and_update()
+    }
+
     /// Waits until something may have changed. `false`: the request's time is over, or the process stops.
     pub async fn again(&mut self) -> bool {
-        let next = self.deadline.min(Instant::now() + wake::NET);
+        self.again_within(wake::NET).await
+    }
+
+    /// The same, for so long at most.
+    pub async fn again_within(&mut self, time: Duration) -> bool {
+        let next = self.deadline.min(Instant::now() + time.min(wake::NET));
         tokio::select! {
             () = self.app.stop.cancelled() => return false,
             // The version that is seen here was there before the next look.

@@ -8,6 +8,7 @@ use crate::db::runs::RunError;
 use crate::db::succession::Offer;
 use crate::db::{resolutions, runs, succession, targets};
 use crate::enter::{self, Entered, Entry};
+use crate::errand::{MOST_FAILURES, PAUSE_SECONDS};
 use crate::graph::{Graph, PlanError};
 use crate::history::History;
 use crate::lost;
@@ -23,11 +24,6 @@ use swarm_protocol::resolution::{
 use swarm_protocol::state::{FailureClass, ResolutionOutcome};
 use swarm_protocol::{Code, Digest};
 use tracing::{info, warn};
-
-/// How long a run rests after a drone could not resolve it.
-const PAUSE_SECONDS: f64 = 30.0;
-/// How many drones may fail to ask before the run fails.
-const MOST_FAILURES: i64 = 5;
 
 /// Serves a request: at once when a run waits, else when one comes or the request's time is over.
 pub async fn serve(app: &App, drone: DroneId, request: &ResolveRequest) -> Result<ResolveAnswer, ApiError> {

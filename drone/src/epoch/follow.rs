@@ -6,23 +6,18 @@
 
 use super::bring::{self, Held};
 use crate::build::Workshop;
-use crate::link::{CallError, backoff, within};
+use crate::link::{HELD_LIMIT, HOLD, backoff};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use swarm_protocol::Code;
 use swarm_protocol::client::BinhostClient;
 use swarm_protocol::drone::{DefinitionsAnswer, DefinitionsRequest, WantedDefinition};
 use swarm_protocol::id::DefinitionId;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-/// How long the orchestrator shall hold a request whose answer we know.
-const WAIT: Duration = Duration::from_secs(30);
-/// How long an answer may take: the wait and the way.
-const LIMIT: Duration = Duration::from_secs(45);
 /// Between two requests at least.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How long a drone waits whose requests are refused.
@@ -44,6 +39,7 @@ pub async fn run(shop: &Arc<Workshop>) -> Infallible {
         let begun = Instant::now();
         let mut changes = shop.epochs.changes();
         let request = follower.request();
+        let link = &shop.link;
         let asked = tokio::select! {
             biased;
             Some(ended) = follower.bringing.join_next_with_id() => {
@@ -52,7 +48,7 @@ pub async fn run(shop: &Arc<Workshop>) -> Infallible {
             }
             // What is held no longer is wanted anew.
             _ = changes.changed() => continue,
-            asked = ask(shop, &request) => asked,
+            asked = link.long_poll(request.session, link.client.definitions(&request)) => asked,
         };
         let pause = match asked {
             Ok(answer) => {
@@ -62,7 +58,7 @@ pub async fn run(shop: &Arc<Workshop>) -> Infallible {
                 }
                 SHORTEST.saturating_sub(begun.elapsed())
             }
-            Err(error) if error.is_transient() => waits.next().unwrap_or(LIMIT),
+            Err(error) if error.is_transient() => waits.next().unwrap_or(HELD_LIMIT),
             Err(error) => {
                 if !refused {
                     tracing::warn!(%error, "the orchestrator refuses to tell which definitions are wanted");
@@ -72,18 +68,6 @@ pub async fn run(shop: &Arc<Workshop>) -> Infallible {
             }
         };
         tokio::time::sleep(pause).await;
-    }
-}
-
-/// One request; nothing when the session was over, and another is open now.
-async fn ask(shop: &Workshop, request: &DefinitionsRequest) -> Result<Option<DefinitionsAnswer>, CallError> {
-    match within(LIMIT, shop.link.client.definitions(request)).await {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.code() == Some(Code::StaleSession) => {
-            shop.link.another_session(request.session).await;
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }
 
@@ -111,7 +95,7 @@ impl Follower {
         let is_known =
             |id: &&DefinitionId| holdings.contains(id) || self.is_at(**id) || self.waits_for(**id, now);
         let again = self.troubles.values().map(|trouble| trouble.again.saturating_duration_since(now)).min();
-        let wait = again.map_or(WAIT, |again| again.clamp(SHORTEST, WAIT));
+        let wait = again.map_or(HOLD, |again| again.clamp(SHORTEST, HOLD));
         DefinitionsRequest {
             session: self.shop.link.desk().session(),
             known: self.wanted.iter().filter(is_known).copied().collect(),

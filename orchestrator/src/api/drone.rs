@@ -8,7 +8,7 @@ use crate::db::sessions::{self, Opened};
 use crate::db::transition::{Note, Subject};
 use crate::db::{drones, logs, tokens};
 use crate::machine::package::Transition;
-use crate::{claim, definitions, gate, heartbeat, maintenance, receive, resolve};
+use crate::{claim, definitions, gate, heartbeat, maintenance, poll, receive, resolve};
 use axum::extract::State;
 use axum::http::StatusCode;
 use base64::Engine;
@@ -187,10 +187,10 @@ pub async fn claim(
             "want is 1 to 64, request counts from 1, and there are at most 64 epochs",
         ));
     }
-    if request.wait_seconds > claim::LONGEST_WAIT_SECONDS {
+    if request.wait_seconds > poll::LONGEST_WAIT_SECONDS {
         return Err(ApiError::new(
             Code::InvalidValue,
-            format!("wait_seconds is {} at most", claim::LONGEST_WAIT_SECONDS),
+            format!("wait_seconds is {} at most", poll::LONGEST_WAIT_SECONDS),
         ));
     }
     claim::serve(&app, drone, &request).await.map(axum::Json)

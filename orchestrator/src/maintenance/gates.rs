@@ -3,11 +3,9 @@
 use crate::app::App;
 use crate::db;
 use crate::db::overdue::Listened;
+use crate::errand::MARGIN_SECONDS;
 use crate::gate;
 use tracing::warn;
-
-/// Beyond the time that the drone was given, for its report to arrive.
-const MARGIN_SECONDS: u32 = 60;
 
 /// Ends them.
 pub(super) async fn end_lost(app: &App, listened: Listened) -> anyhow::Result<()> {

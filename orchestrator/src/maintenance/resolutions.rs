@@ -2,11 +2,9 @@
 
 use crate::app::App;
 use crate::db;
+use crate::errand::MARGIN_SECONDS;
 use crate::resolve;
 use tracing::warn;
-
-/// Beyond the time that the drone was given, for its report to arrive.
-const MARGIN_SECONDS: u32 = 60;
 
 /// Ends them.
 pub(super) async fn end_lost(app: &App) -> anyhow::Result<()> {
