@@ -9,7 +9,8 @@ use crate::db::transition::{Applied, ApplyError, Note, Subject};
 use crate::definitions::Wanted;
 use crate::heartbeat::Heartbeats;
 use crate::machine::package::Transition;
-use crate::planner::Planner;
+use crate::placement::Rule;
+use crate::planner::Seats;
 use crate::wake::Wake;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -30,8 +31,10 @@ pub struct App {
     pub wake: Wake,
     /// Spares Postgres the herd.
     pub locks: ClaimLocks,
-    /// Chooses.
-    pub planner: Planner,
+    /// Who waits for work.
+    pub planner: Seats,
+    /// Where packages may be built.
+    pub placement: Vec<Rule>,
     /// What drones shall hold.
     pub wanted: Wanted,
     /// Writes heartbeats in batches.
@@ -100,7 +103,8 @@ impl App {
     ) -> Arc<Self> {
         let times = config.times;
         Arc::new(Self {
-            planner: Planner::new(db.clone()),
+            planner: Seats::default(),
+            placement: config.rules.clone(),
             wanted: Wanted::default(),
             heartbeats: Heartbeats::default(),
             wake: Wake::new(redis.clone()),

@@ -5,48 +5,57 @@ use crate::app::App;
 use crate::claim_lock;
 use crate::db;
 use crate::db::claims::{Claimed, Grant};
+use crate::planner::Asks;
 use crate::poll::Poll;
-use crate::scheduler::Decision;
-use crate::wake;
+use std::time::Duration;
 use swarm_protocol::drone::{Claim, ClaimAnswer, ClaimRequest};
 use swarm_protocol::id::{AttemptId, DroneId, PackageId};
+use tokio::time::timeout;
 
-/// How often a drone chooses again at once when others were faster, before it waits for the next wake-up.
+/// How often a drone chooses again at once when others were faster, before it rests.
 const CHOICES: usize = 8;
+
+/// How long the first plan may take.
+const FIRST_PLAN: Duration = Duration::from_secs(5);
 
 /// Serves a claim request: at once when there is work, else when it comes or the request's time is over.
 pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<ClaimAnswer, ApiError> {
-    let mut poll = Poll::begin(app, drone, request.session, request.wait_seconds).await?;
+    let poll = Poll::begin(app, drone, request.session, request.wait_seconds).await?;
     if let Some(former) = db::claims::of_request(&app.db, request.session, request.request).await? {
         return answer(app, &former).await;
     }
-    let seat = app.planner.sit(drone, request.want.into(), request.epochs.clone());
-    let mut stale = 0;
-    loop {
-        let planned = app.planner.decide(&seat, poll.version(), stale > 0).await?;
-        let (reason, recheck) = match planned.decision {
-            Decision::Claim(choices) if stale < CHOICES => {
-                match take(app, drone, request, &choices).await? {
-                    Claimed::Now(attempts) if attempts.is_empty() => stale += 1,
-                    Claimed::Now(attempts) | Claimed::Before(attempts) => {
-                        return answer(app, &attempts).await;
-                    }
+    let asks = Asks {
+        wants: request.want.into(),
+        epochs: request.epochs.iter().copied().collect(),
+        memory_free_bytes: request.memory_free_bytes,
+        disk_free_bytes: request.disk_free_bytes,
+    };
+    let mut seat = app.planner.sit(drone, asks);
+    // Whoever does not want to wait gets what there is.
+    tokio::select! {
+        () = app.stop.cancelled() => {}
+        _ = timeout(FIRST_PLAN, seat.planned()) => {}
+    }
+    let mut in_vain = 0;
+    while let Some(choices) = poll.until_over(seat.choices()).await {
+        match take(app, drone, request, &choices).await? {
+            Claimed::Now(attempts) if attempts.is_empty() => {
+                in_vain += 1;
+                // Or a lock was left behind: it is not worth a whole poll interval.
+                if in_vain % CHOICES == 0
+                    && poll.until_over(tokio::time::sleep(claim_lock::TTL)).await.is_none()
+                {
+                    break;
                 }
-                continue;
+                seat.in_vain();
             }
-            // Or a lock was left behind: it is not worth a whole poll interval.
-            Decision::Claim(_) => ("others were faster".to_owned(), Some(claim_lock::TTL)),
-            // Nothing is held ahead yet, so there is nothing to steal.
-            Decision::Steal(_) => ("a package that another drone holds".to_owned(), None),
-            Decision::Wait { reason, recheck_at } => {
-                (reason.to_string(), recheck_at.and_then(|at| (at - planned.now).to_std().ok()))
+            Claimed::Now(attempts) | Claimed::Before(attempts) => {
+                seat.claimed();
+                return answer(app, &attempts).await;
             }
-        };
-        stale = 0;
-        if !poll.again_within(recheck.unwrap_or(wake::NET)).await {
-            return Ok(ClaimAnswer { claims: vec![], waiting_for: Some(reason) });
         }
     }
+    Ok(ClaimAnswer { claims: vec![], waiting_for: Some(seat.reason().to_string()) })
 }
 
 async fn take(

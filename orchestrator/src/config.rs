@@ -1,6 +1,7 @@
 //! The orchestrator's configuration: one TOML file, unknown fields refused, secrets by file or environment only.
 
 use crate::machine::retry::Policy;
+use crate::placement::Rule;
 use anyhow::{Context, Result, ensure};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -41,6 +42,9 @@ pub struct Config {
     /// What is judged before clients see it.
     #[serde(default)]
     pub gate: Gate,
+    /// Where packages may be built, and what they need: see [`crate::placement`].
+    #[serde(default)]
+    pub rules: Vec<Rule>,
 }
 
 /// `[database]`: a URL from one place, or none.

@@ -10,6 +10,7 @@ use crate::db::resolutions::{self, Reported};
 use crate::db::runs::{self, RunError, Unplanned};
 use crate::db::succession as records;
 use crate::graph::Graph;
+use crate::history::History;
 use crate::lost;
 use crate::machine::run::Transition;
 use crate::maintenance;
@@ -38,6 +39,8 @@ pub struct Entry<'a> {
     pub plan: &'a Plan,
     /// Its graph.
     pub graph: &'a Graph,
+    /// What earlier builds took.
+    pub history: &'a History,
     /// The resolution that it comes from; a person posted it where absent.
     pub by: Option<(ResolutionId, &'a Reported)>,
     /// What Portage remarked.
@@ -170,7 +173,7 @@ async fn write(
     runs::set_epoch(tx, entry.run, entry.epoch).await?;
     runs::set_system(tx, entry.run, &entry.plan.system).await?;
     runs::apply(tx, entry.run, Transition::Plan, None).await?;
-    plan::insert(tx, entry.run, entry.plan, entry.graph, fates).await?;
+    plan::insert(tx, entry.run, entry.plan, entry.graph, entry.history, fates).await?;
     if let Some((resolution, _)) = entry.by {
         let against = against_portage(entry.plan, fates);
         let mut findings = entry.findings.to_vec();

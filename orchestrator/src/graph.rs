@@ -145,19 +145,19 @@ fn waits(plan: &Plan, rows: &[Row], runtime: &DiGraph<(), ()>) -> Vec<BTreeSet<u
         .collect()
 }
 
-/// What packages need in their roots.
-struct Closures {
+/// What packages need in their roots, from dependency edges of the two kinds that count, dependent → dependency.
+pub(crate) struct Closures {
     buildtime: DiGraph<(), ()>,
     runtime: DiGraph<(), ()>,
 }
 
 impl Closures {
-    fn of(buildtime: DiGraph<(), ()>, runtime: DiGraph<(), ()>) -> Self {
+    pub(crate) fn of(buildtime: DiGraph<(), ()>, runtime: DiGraph<(), ()>) -> Self {
         Self { buildtime, runtime }
     }
 
     /// The runtime closure of a package's build-time dependencies, the package itself among them where they need it.
-    fn needs(&self, package: usize) -> BTreeSet<usize> {
+    pub(crate) fn needs(&self, package: usize) -> BTreeSet<usize> {
         let mut needs = BTreeSet::new();
         let mut closure = Dfs::empty(&self.runtime);
         for dependency in self.buildtime.neighbors(node(package)) {
@@ -200,7 +200,8 @@ fn build_order(plan: &Plan, rows: &[Row], waits: &[BTreeSet<usize>]) -> Result<V
         .collect()
 }
 
-fn ranks(waits: &[BTreeSet<usize>], order: &[usize], estimates: &[f64]) -> Vec<f64> {
+/// The estimate of each plus the longest chain of them that waits for it.
+pub(crate) fn ranks(waits: &[BTreeSet<usize>], order: &[usize], estimates: &[f64]) -> Vec<f64> {
     let mut ranks = estimates.to_vec();
     for &package in order.iter().rev() {
         for &dependency in &waits[package] {

@@ -1,53 +1,127 @@
-//! How long packages will take, from how long they took: the same version, else the newest build of another version of the
-//! package (DESIGN 5.3). Pure.
+//! How long packages will take and what they will need, from what earlier builds took (DESIGN 5.3): those of the same
+//! version, else of other versions of the package, else of its category. Of several the median counts, so that one build
+//! on a drone that was busy with something else misleads nobody. Pure.
 
+use crate::scheduler::Needs;
+use crate::speed::median;
 use std::collections::HashMap;
+use std::hash::Hash;
 use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::plan::Plan;
 
-/// How long builds took, in seconds, newest first.
+/// How many of the newest builds of a version or a package count.
+const NEWEST: usize = 5;
+/// How many of the newest builds of a category count.
+const OF_CATEGORY: usize = 50;
+
+/// A build that came to an artifact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Build {
+    /// What was built.
+    pub cpv: Cpv,
+    /// How long it would have taken on a drone of speed 1.
+    pub seconds: f64,
+    /// What it used.
+    pub used: Needs,
+}
+
+/// Earlier builds.
 #[derive(Debug, Default)]
 pub struct History {
-    versions: HashMap<Cpv, f64>,
-    packages: HashMap<String, f64>,
+    versions: HashMap<Cpv, Vec<Build>>,
+    packages: HashMap<String, Vec<Build>>,
+    categories: HashMap<String, Vec<Build>>,
 }
 
 impl History {
     /// Of builds, newest first.
     #[must_use]
-    pub fn of(builds: impl IntoIterator<Item = (Cpv, f64)>) -> Self {
+    pub fn of(builds: impl IntoIterator<Item = Build>) -> Self {
         let mut history = Self::default();
-        for (cpv, seconds) in builds {
-            history.packages.entry(cpv.cp()).or_insert(seconds);
-            history.versions.entry(cpv).or_insert(seconds);
+        for build in builds {
+            let package = build.cpv.cp();
+            let category = category(&package).to_owned();
+            keep(&mut history.categories, category, &build, OF_CATEGORY);
+            keep(&mut history.packages, package, &build, NEWEST);
+            keep(&mut history.versions, build.cpv.clone(), &build, NEWEST);
         }
         history
+    }
+
+    /// How long a package should take on a drone of speed 1.
+    #[must_use]
+    pub fn seconds(&self, cpv: &Cpv) -> Option<f64> {
+        let category = || self.categories.get(category(&cpv.cp()));
+        let builds = self.of_package(cpv).or_else(category)?;
+        median(builds.iter().map(|build| build.seconds).collect())
+    }
+
+    /// What a package should need: as much as the hungriest of its builds.
+    #[must_use]
+    pub fn needs(&self, cpv: &Cpv) -> Needs {
+        let builds = self.of_package(cpv).map_or(&[][..], Vec::as_slice);
+        Needs {
+            memory_bytes: builds.iter().map(|build| build.used.memory_bytes).max().unwrap_or_default(),
+            disk_bytes: builds.iter().map(|build| build.used.disk_bytes).max().unwrap_or_default(),
+        }
+    }
+
+    fn of_package(&self, cpv: &Cpv) -> Option<&Vec<Build>> {
+        self.versions.get(cpv).or_else(|| self.packages.get(&cpv.cp()))
     }
 
     /// Fills the estimates that the plan leaves open and that the history knows.
     pub fn fill(&self, plan: &mut Plan) {
         for package in plan.packages.iter_mut().filter(|package| package.estimate_seconds.is_none()) {
-            let known = self.versions.get(&package.cpv).or_else(|| self.packages.get(&package.cpv.cp()));
-            package.estimate_seconds = known.copied();
+            package.estimate_seconds = self.seconds(&package.cpv);
         }
     }
+}
+
+fn keep<K: Hash + Eq>(kept: &mut HashMap<K, Vec<Build>>, key: K, build: &Build, most: usize) {
+    let kept = kept.entry(key).or_default();
+    if kept.len() < most {
+        kept.push(build.clone());
+    }
+}
+
+fn category(package: &str) -> &str {
+    package.split_once('/').map_or(package, |(category, _)| category)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    /// Each took as many bytes of memory as seconds.
+    fn history(builds: &[(&str, u32)]) -> History {
+        History::of(builds.iter().map(|&(cpv, seconds)| Build {
+            cpv: cpv.parse().unwrap(),
+            seconds: seconds.into(),
+            used: Needs { memory_bytes: seconds.into(), disk_bytes: 1 },
+        }))
+    }
 
     #[test]
-    fn the_same_version_counts_before_the_newest() {
-        let builds = [("a/b-3", 30.0), ("a/b-2", 20.0), ("a/b-2", 5.0)];
-        let history = History::of(builds.map(|(cpv, seconds)| (cpv.parse().unwrap(), seconds)));
-        let package = |cpv: &str| json!({"cpv": cpv, "slot": "0", "repository": "r"});
-        let mut packages = ["a/b-2", "a/b-4", "a/c-1", "a/b-3"].map(package);
-        packages[3]["estimate_seconds"] = 7.0.into();
-        let mut plan: Plan = serde_json::from_value(json!({"packages": packages, "edges": []})).unwrap();
-        history.fill(&mut plan);
-        let estimates: Vec<_> = plan.packages.iter().map(|package| package.estimate_seconds).collect();
-        assert_eq!(estimates, [Some(20.0), Some(30.0), None, Some(7.0)]);
+    fn the_version_counts_before_the_package_and_that_before_the_category() {
+        let history = history(&[("a/b-3", 30), ("a/b-2", 20), ("a/c-1", 7)]);
+        let seconds = |cpv: &str| history.seconds(&cpv.parse().unwrap());
+        assert_eq!(seconds("a/b-2"), Some(20.0));
+        assert_eq!(seconds("a/b-4"), Some(25.0));
+        assert_eq!(seconds("a/d-1"), Some(20.0));
+        assert_eq!(seconds("z/z-1"), None);
+    }
+
+    #[test]
+    fn one_outlier_misleads_nobody() {
+        let history = history(&[("a/b-1", 9000), ("a/b-1", 10), ("a/b-1", 11), ("a/b-1", 12)]);
+        assert_eq!(history.seconds(&"a/b-1".parse().unwrap()), Some(11.5));
+    }
+
+    #[test]
+    fn the_hungriest_build_says_what_is_needed() {
+        let history = history(&[("a/b-2", 20), ("a/b-1", 90), ("a/b-2", 30)]);
+        let memory = |cpv: &str| history.needs(&cpv.parse().unwrap()).memory_bytes;
+        assert_eq!((memory("a/b-2"), memory("a/b-3"), memory("a/c-1")), (30, 90, 0));
     }
 }

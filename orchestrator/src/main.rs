@@ -1,5 +1,7 @@
 //! `build-orchestrator`: the brain of Build Swarm.
 
+mod simulation;
+
 use anyhow::{Context, Result};
 use build_orchestrator::config::Config;
 use build_orchestrator::{db, embedded, server};
@@ -57,6 +59,8 @@ enum Command {
     },
     /// Print the public key by which the binhost verifies tickets.
     TicketKey,
+    /// Run the scheduler on a dependency graph and a fleet that do not exist, and say how long it would take.
+    Simulate(simulation::Options),
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -69,6 +73,9 @@ fn role(text: &str) -> Result<Role, String> {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Command::Simulate(options)) = &arguments.command {
+        return simulation::run(options);
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if arguments.log_json {
@@ -106,6 +113,8 @@ async fn run(config: &Config, command: Command) -> Result<()> {
             println!("{}", signer.verifier());
             Ok(())
         }
+        // It needs no configuration.
+        Command::Simulate(options) => simulation::run(&options),
     }
 }
 

@@ -11,6 +11,7 @@ mod pardon;
 mod resolutions;
 mod retention;
 mod silence;
+mod speeds;
 mod sweep;
 
 use crate::app::App;
@@ -82,6 +83,7 @@ async fn turn(app: &App, office: &mut Option<Office>, asked: &mut Asked) -> anyh
     gates::end_lost(app, office.listened()).await?;
     silence::reclaim(app, office.listened()).await?;
     sweep::redrive(app).await?;
+    speeds::measure(app).await?;
     promote::advance(app).await?;
     retention::follow(app, asked).await?;
     Ok(())

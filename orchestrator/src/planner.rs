@@ -1,155 +1,90 @@
-//! Runs the pure scheduler for the drones that poll this orchestrator, once per change of what it sees.
+//! Runs the pure scheduler for the drones that poll this orchestrator: one task, which hands each of them its choices.
 //!
-//! A snapshot is read when the wake-up version has grown, when a choice turned out to be stale, or after [`wake::NET`].
-//! All waiting drones are planned together, so they choose different packages and do not meet in Postgres.
+//! A snapshot is read when the wake-up version has grown, when somebody claimed or chose in vain, or after
+//! [`wake::NET`]; while nobody polls, never. All waiting drones are planned together, so they choose different packages
+//! and do not meet in Postgres, and only those are woken for whom there is something: a thousand idle drones sleep on.
 
-use crate::db;
-use crate::scheduler::{self, Decision, Drone, Reason, Snapshot};
+mod seats;
+mod view;
+
+use crate::app::App;
+use crate::scheduler::{self, Decision, Policy, Snapshot};
 use crate::wake;
-use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+pub use seats::{Asks, Seat, Seats};
 use std::collections::BTreeMap;
-use std::time::Instant;
-use swarm_protocol::Digest;
+use std::time::Duration;
 use swarm_protocol::id::DroneId;
-use tokio::sync::Mutex;
-use tracing::error;
+use tokio::time::Instant;
+use tracing::{error, warn};
+use view::View;
 
-/// The planner of one process.
-pub struct Planner {
-    db: PgPool,
-    waiting: std::sync::Mutex<Registry>,
-    view: Mutex<Option<View>>,
-}
+/// How long a planner rests that cannot read the queue.
+const REST: Duration = Duration::from_secs(1);
 
-/// The drones that poll this process.
-#[derive(Default)]
-struct Registry {
-    /// Grows with every change.
-    version: u64,
-    drones: BTreeMap<DroneId, (u64, Drone)>,
-}
+/// What the alarm is about.
+const ALARM: &str = "planner";
 
-/// What was read and what was planned from it.
-struct View {
-    wake: u64,
-    registry: u64,
-    snapshot: Snapshot,
-    read_at: DateTime<Utc>,
-    read: Instant,
-    decisions: BTreeMap<DroneId, Decision>,
-}
-
-impl View {
-    fn now(&self) -> DateTime<Utc> {
-        self.read_at + self.read.elapsed()
-    }
-}
-
-/// A drone's place among the waiting; leaving scope gives it up.
-pub struct Seat<'a> {
-    planner: &'a Planner,
-    drone: DroneId,
-    number: u64,
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        let mut registry = self.planner.registry();
-        // A later poll of the same drone has taken the place over.
-        if registry.drones.get(&self.drone).is_some_and(|(number, _)| *number == self.number) {
-            registry.drones.remove(&self.drone);
-            registry.version += 1;
+/// Plans until the process stops.
+pub async fn run(app: &App) {
+    let mut wakes = app.wake.subscribe();
+    let mut view = View::default();
+    let mut outdated = true;
+    loop {
+        // What happens from here on is seen by the next turn.
+        wakes.borrow_and_update();
+        outdated |= app.planner.outdated();
+        if app.planner.is_empty() {
+            // Whoever comes next wants to know what happens meanwhile.
+            outdated = true;
+        } else if outdated || view.is_older_than(wake::NET) {
+            outdated = false;
+            if let Err(error) = view.read(app).await {
+                warn!(%error, "the queue cannot be read; drones wait");
+                outdated = true;
+                if !app.pause(REST).await {
+                    return;
+                }
+                continue;
+            }
         }
-    }
-}
-
-/// A decision, with the time on Postgres's clock by which it was made.
-#[derive(Debug)]
-pub struct Planned {
-    /// What the drone should do.
-    pub decision: Decision,
-    /// The time.
-    pub now: DateTime<Utc>,
-}
-
-impl Planner {
-    /// A planner that reads from `db`.
-    #[must_use]
-    pub fn new(db: PgPool) -> Self {
-        Self { db, waiting: std::sync::Mutex::default(), view: Mutex::new(None) }
-    }
-
-    fn registry(&self) -> std::sync::MutexGuard<'_, Registry> {
-        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Adds a drone to those that are planned for.
-    pub fn sit(&self, drone: DroneId, wants: usize, epochs: Vec<Digest>) -> Seat<'_> {
-        let mut registry = self.registry();
-        registry.version += 1;
-        let number = registry.version;
-        registry.drones.insert(drone, (number, Drone { drone, wants, epochs }));
-        Seat { planner: self, drone, number }
-    }
-
-    /// What the drone in `seat` should do, given everything up to the wake-up `wake`. `stale`: the last choice failed,
-    /// so what was read is out of date.
-    pub async fn decide(&self, seat: &Seat<'_>, wake: u64, stale: bool) -> sqlx::Result<Planned> {
-        let mut guard = self.view.lock().await;
-        let outdated = |view: &View| stale || view.wake < wake || view.read.elapsed() > wake::NET;
-        if guard.as_ref().is_none_or(outdated) {
-            *guard = Some(self.read(wake).await?);
-        }
-        let Some(view) = guard.as_mut() else { return Err(sqlx::Error::WorkerCrashed) };
-        self.plan(view);
-        // Every waiting drone that is online has a decision.
-        let unplanned = Decision::Wait { reason: Reason::NotOnline, recheck_at: None };
-        let decision = view.decisions.get(&seat.drone).cloned().unwrap_or(unplanned);
-        Ok(Planned { decision, now: view.now() })
-    }
-
-    async fn read(&self, wake: u64) -> sqlx::Result<View> {
-        let ready = db::snapshot::ready(&self.db).await?;
-        let online = db::snapshot::online(&self.db).await?;
-        let drones = online.into_iter().map(|drone| Drone { drone, wants: 0, epochs: vec![] }).collect();
-        let read_at = db::now(&self.db).await?;
-        let snapshot = Snapshot { ready, drones };
-        Ok(View { wake, registry: 0, snapshot, read_at, read: Instant::now(), decisions: BTreeMap::new() })
-    }
-
-    /// Plans anew when the waiting drones are others than at the last time, or a pause may have ended.
-    fn plan(&self, view: &mut View) {
+        let mut next = Instant::now() + wake::NET;
         let now = view.now();
-        let pause_over = view
-            .decisions
-            .values()
-            .any(|decision| matches!(decision, Decision::Wait { recheck_at: Some(at), .. } if *at <= now));
-        let registry = self.registry();
-        if view.registry == registry.version && !pause_over {
-            return;
+        if let Some(snapshot) = view.snapshot(&app.planner) {
+            let decisions = plan(app, snapshot, now);
+            let rechecks = decisions.values().filter_map(|decision| match decision {
+                Decision::Wait { recheck_at, .. } => *recheck_at,
+                Decision::Claim(_) => None,
+            });
+            if let Some(recheck) = rechecks.min() {
+                next = next.min(view.instant(recheck));
+            }
+            app.planner.hand_out(decisions);
         }
-        view.registry = registry.version;
-        for drone in &mut view.snapshot.drones {
-            let waiting = registry.drones.get(&drone.drone).map(|(_, drone)| drone);
-            drone.wants = waiting.map_or(0, |waiting| waiting.wants);
-            drone.epochs = waiting.map_or_else(Vec::new, |waiting| waiting.epochs.clone());
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            _ = wakes.changed() => outdated = true,
+            () = app.planner.changed() => {}
+            () = tokio::time::sleep_until(next) => {}
         }
-        drop(registry);
-        let snapshot = &view.snapshot;
-        let planned = std::panic::catch_unwind(|| scheduler::plan(snapshot, now));
-        view.decisions = planned.unwrap_or_else(|_| {
-            error!("the scheduler failed; serving by rank order");
-            by_rank(snapshot)
-        });
     }
 }
 
-/// What serves when the planner fails (DESIGN 5.4): the ready packages in rank order, to whoever holds their epoch.
+/// The scheduler's plan; rank order where it fails (DESIGN 5.4).
+fn plan(app: &App, snapshot: &Snapshot, now: chrono::DateTime<chrono::Utc>) -> BTreeMap<DroneId, Decision> {
+    let planned = std::panic::catch_unwind(|| scheduler::plan(snapshot, Policy::EarliestFinish, now));
+    let alarm = planned.is_err().then_some("the scheduler fails: packages are served by rank order");
+    app.alarms.set(ALARM, alarm);
+    planned.unwrap_or_else(|_| {
+        error!("the scheduler failed; serving by rank order");
+        by_rank(snapshot)
+    })
+}
+
+/// The ready packages in rank order, to whoever asks first and holds their epoch.
 fn by_rank(snapshot: &Snapshot) -> BTreeMap<DroneId, Decision> {
     let mut ready = snapshot.ready.iter().filter(|ready| ready.not_before.is_none());
-    let waiting = snapshot.drones.iter().filter(|drone| drone.wants > 0);
-    waiting
+    let asking = snapshot.drones.iter().filter(|drone| drone.wants > 0);
+    asking
         .filter_map(|drone| {
             let next = ready.find(|ready| drone.epochs.contains(&ready.epoch))?;
             Some((drone.drone, Decision::Claim(vec![next.package])))

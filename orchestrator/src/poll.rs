@@ -41,14 +41,19 @@ impl<'a> Poll<'a> {
         *self.wakes.borrow_and_update()
     }
 
-    /// Waits until something may have changed. `false`: the request's time is over, or the process stops.
-    pub async fn again(&mut self) -> bool {
-        self.again_within(wake::NET).await
+    /// What `work` comes to; nothing if the request's time is over before, or the process stops.
+    pub async fn until_over<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.app.stop.cancelled() => None,
+            done = work => Some(done),
+            () = tokio::time::sleep_until(self.deadline) => None,
+        }
     }
 
-    /// The same, for so long at most.
-    pub async fn again_within(&mut self, time: Duration) -> bool {
-        let next = self.deadline.min(Instant::now() + time.min(wake::NET));
+    /// Waits until something may have changed. `false`: the request's time is over, or the process stops.
+    pub async fn again(&mut self) -> bool {
+        let next = self.deadline.min(Instant::now() + wake::NET);
         tokio::select! {
             () = self.app.stop.cancelled() => return false,
             // The version that is seen here was there before the next look.

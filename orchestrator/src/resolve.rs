@@ -121,7 +121,8 @@ pub async fn resolved(
         Some(_) => return Err(stale()),
     }
     let mut plan = report.plan.clone();
-    History::of(db::history::of_target(&app.db, reported.run).await?).fill(&mut plan);
+    let history = History::of(db::history::of_target(&app.db, reported.run).await?);
+    history.fill(&mut plan);
     let graph = match Graph::of(&plan) {
         Ok(graph) => graph,
         Err(error) => {
@@ -134,6 +135,7 @@ pub async fn resolved(
         epoch: reported.epoch,
         plan: &plan,
         graph: &graph,
+        history: &history,
         by: Some((resolution, &reported)),
         findings: &report.findings,
     };

@@ -1,37 +1,73 @@
-//! Who gets which package: a pure function over a snapshot, `plan(snapshot, now) → per drone a decision` (law 1).
+//! Who gets which package: a pure function over a snapshot, `plan(snapshot, policy, now) → per drone a decision` (law 1).
+//! Production and the simulator run the same one.
 //!
-//! Today's rule is rank order: the package with the longest chain behind it goes first, to a waiting drone that holds
-//! its epoch. A drone that has just failed the package is passed over while another one is online that could try.
+//! ```text
+//! order:   whose turn is it? priority, then the target that had least, then rank
+//! fit:     which drones may build it?
+//! assign:  on which of them is it done first? There it is claimed, or waited for
+//! ```
 
-use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::BTreeMap;
+mod assign;
+mod fit;
+mod order;
+mod shares;
+#[cfg(test)]
+mod tests;
+
+pub use assign::plan;
+use chrono::{DateTime, Utc};
+pub use shares::Shares;
+use std::collections::{BTreeMap, BTreeSet};
 use swarm_protocol::Digest;
-use swarm_protocol::id::{AttemptId, DroneId, PackageId};
+use swarm_protocol::id::{AttemptId, DroneId, PackageId, TargetId};
 
 /// What the scheduler sees.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
-    /// Packages that nothing but a pause holds back, by rank, highest first.
+    /// Packages that nothing but a pause holds back.
     pub ready: Vec<Ready>,
-    /// Drones that are online, whether they wait for work or not.
+    /// Drones that are online, whether they ask for work or not.
     pub drones: Vec<Drone>,
+    /// What each target was given lately, in seconds of work on a drone of speed 1; nothing where absent.
+    pub used: BTreeMap<TargetId, f64>,
 }
 
 /// A package that could be built.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ready {
-    /// The package.
+    /// The package. The queue's order is that of ids.
     pub package: PackageId,
+    /// Whose generation it is for.
+    pub target: TargetId,
     /// The epoch that its drone must hold.
     pub epoch: Digest,
+    /// A person's wish; higher goes first, before everything else.
+    pub priority: i16,
     /// Its expected build time plus the longest chain behind it, in seconds.
     pub rank: f64,
     /// Its expected build time on a drone of speed 1, in seconds.
     pub estimate_seconds: f64,
+    /// What its build takes, as far as known.
+    pub needs: Needs,
+    /// The drones that may build it; all where absent.
+    pub only_on: Option<BTreeSet<DroneId>>,
+    /// No two packages of a group are built at one time.
+    pub exclusive: Option<String>,
+    /// Since when nothing that it waits for is missing.
+    pub ready_since: DateTime<Utc>,
     /// It must not be claimed earlier.
     pub not_before: Option<DateTime<Utc>>,
-    /// The drone that failed it last.
-    pub failed_on: Option<DroneId>,
+    /// The drones that failed it.
+    pub failed_on: Vec<DroneId>,
+}
+
+/// What a build takes; 0 is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Bytes of disk.
+    pub disk_bytes: u64,
 }
 
 /// A drone that is online.
@@ -39,10 +75,31 @@ pub struct Ready {
 pub struct Drone {
     /// The drone.
     pub drone: DroneId,
-    /// How many packages it wants now; 0 when it does not wait for work.
+    /// How much faster it builds than a drone of speed 1.
+    pub speed: f64,
+    /// What it has to give to the next build.
+    pub has: Needs,
+    /// The epochs it holds, as far as known.
+    pub epochs: BTreeSet<Digest>,
+    /// How many packages it asks for now.
     pub wants: usize,
-    /// The epochs it holds; empty where it does not wait, so nothing is known.
-    pub epochs: Vec<Digest>,
+    /// It has just finished something, and will ask at any moment, until then.
+    pub returns_until: Option<DateTime<Utc>>,
+    /// What it has.
+    pub work: Vec<Work>,
+}
+
+/// A live attempt of a drone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Its package's group.
+    pub exclusive: Option<String>,
+    /// The package's expected build time on a drone of speed 1, in seconds.
+    pub estimate_seconds: f64,
+    /// When its build began; it is held where absent.
+    pub started_at: Option<DateTime<Utc>>,
 }
 
 /// What a drone should do.
@@ -54,24 +111,32 @@ pub enum Decision {
     Wait {
         /// Why, for people.
         reason: Reason,
-        /// When a pause ends.
+        /// When something changes by itself.
         recheck_at: Option<DateTime<Utc>>,
     },
-    /// Steal this unstarted attempt.
-    Steal(AttemptId),
 }
 
-/// Why a drone gets nothing.
+/// Why a drone does not get a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Nothing is ready, or others took it all.
     NothingReady,
-    /// What is ready pauses after a failure.
+    /// It pauses after a failure.
     Pausing,
-    /// What is ready belongs to epochs that the drone does not hold.
+    /// It belongs to an epoch that the drone does not hold.
     OtherEpoch,
-    /// What is ready has just failed on this drone; another shall try.
+    /// It has just failed on this drone; another shall try.
     FailedHere,
+    /// A rule names other drones for it.
+    OtherDrones,
+    /// Another package of its group is being built.
+    Exclusive,
+    /// It takes more memory than the drone has, and another has more.
+    Memory,
+    /// It takes more disk than the drone has, and another has more.
+    Disk,
+    /// Another drone, which is busy, will have it done earlier.
+    FasterDrone,
     /// The drone is offline, grounded or draining.
     NotOnline,
 }
@@ -82,150 +147,26 @@ impl std::fmt::Display for Reason {
             Self::NothingReady => "no package is ready",
             Self::Pausing => "what is ready pauses after a failure",
             Self::OtherEpoch => "what is ready belongs to an epoch that this drone does not hold",
-            Self::NotOnline => "this drone is not online: offline, grounded or draining",
             Self::FailedHere => "what is ready has just failed on this drone; another one shall try",
+            Self::OtherDrones => "a rule keeps what is ready for other drones",
+            Self::Exclusive => "what is ready must not be built beside what is being built",
+            Self::Memory => "what is ready takes more memory than this drone has",
+            Self::Disk => "what is ready takes more disk than this drone has",
+            Self::FasterDrone => "what is ready is done earlier by a faster drone that is still busy",
+            Self::NotOnline => "this drone is not online: offline, grounded or draining",
         })
     }
 }
 
-/// How long a failed package is kept for other drones before the one that failed it may try again.
-const OTHERS_FIRST: TimeDelta = TimeDelta::seconds(60);
-
-/// A decision for every drone of the snapshot that wants something.
-#[must_use]
-pub fn plan(snapshot: &Snapshot, now: DateTime<Utc>) -> BTreeMap<DroneId, Decision> {
-    let mut open: BTreeMap<DroneId, Waiting<'_>> = snapshot
-        .drones
-        .iter()
-        .filter(|drone| drone.wants > 0)
-        .map(|drone| (drone.drone, Waiting { drone, claims: Vec::new(), refusal: None }))
-        .collect();
-    for ready in &snapshot.ready {
-        for waiting in open.values_mut().filter(|waiting| waiting.claims.len() < waiting.drone.wants) {
-            match refusal(ready, waiting.drone, snapshot, now) {
-                None => {
-                    waiting.claims.push(ready.package);
-                    break;
-                }
-                Some(refusal) => waiting.refused(refusal),
-            }
-        }
-    }
-    open.into_iter().map(|(drone, waiting)| (drone, waiting.decision())).collect()
-}
-
-/// A waiting drone while the plan is being made.
-struct Waiting<'a> {
-    drone: &'a Drone,
-    claims: Vec<PackageId>,
-    refusal: Option<Refusal>,
-}
-
-/// Why one package is not for one drone, and when to look again.
-#[derive(Clone, Copy)]
-struct Refusal {
-    reason: Reason,
-    until: Option<DateTime<Utc>>,
-}
-
-impl Waiting<'_> {
-    /// Keeps the first reason, which the highest rank gave, and the earliest time to look again.
-    fn refused(&mut self, new: Refusal) {
-        let until = self.refusal.and_then(|former| former.until).into_iter().chain(new.until).min();
-        self.refusal =
-            Some(Refusal { reason: self.refusal.map_or(new.reason, |former| former.reason), until });
-    }
-
-    fn decision(self) -> Decision {
-        if !self.claims.is_empty() {
-            return Decision::Claim(self.claims);
-        }
-        let refusal = self.refusal.unwrap_or(Refusal { reason: Reason::NothingReady, until: None });
-        Decision::Wait { reason: refusal.reason, recheck_at: refusal.until }
-    }
-}
-
-fn refusal(ready: &Ready, drone: &Drone, snapshot: &Snapshot, now: DateTime<Utc>) -> Option<Refusal> {
-    if !drone.epochs.contains(&ready.epoch) {
-        return Some(Refusal { reason: Reason::OtherEpoch, until: None });
-    }
-    if let Some(until) = ready.not_before.filter(|&until| until > now) {
-        return Some(Refusal { reason: Reason::Pausing, until: Some(until) });
-    }
-    let others = || snapshot.drones.iter().any(|other| other.drone != drone.drone);
-    if ready.failed_on == Some(drone.drone)
-        && let Some(until) = ready.not_before.map(|pause_end| pause_end + OTHERS_FIRST)
-        && until > now
-        && others()
-    {
-        return Some(Refusal { reason: Reason::FailedHere, until: Some(until) });
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(second, 0).unwrap()
-    }
-
-    fn epoch() -> Digest {
-        Digest::of(b"epoch")
-    }
-
-    fn ready(package: i64) -> Ready {
-        Ready {
-            package: PackageId(package),
-            epoch: epoch(),
-            rank: 1.0,
-            estimate_seconds: 1.0,
-            not_before: None,
-            failed_on: None,
-        }
-    }
-
-    fn drone(drone: i64, wants: usize) -> Drone {
-        Drone { drone: DroneId(drone), wants, epochs: vec![epoch()] }
-    }
-
-    fn claims(snapshot: &Snapshot, drone: i64) -> Decision {
-        plan(snapshot, at(100)).remove(&DroneId(drone)).unwrap()
-    }
-
-    #[test]
-    fn rank_order_and_nothing_twice() {
-        let snapshot =
-            Snapshot { ready: vec![ready(5), ready(6), ready(7)], drones: vec![drone(1, 1), drone(2, 2)] };
-        assert_eq!(claims(&snapshot, 1), Decision::Claim(vec![PackageId(5)]));
-        assert_eq!(claims(&snapshot, 2), Decision::Claim(vec![PackageId(6), PackageId(7)]));
-    }
-
-    #[test]
-    fn a_pause_is_waited_for() {
-        let pausing = Ready { not_before: Some(at(130)), ..ready(5) };
-        let snapshot = Snapshot { ready: vec![pausing], drones: vec![drone(1, 1)] };
-        assert_eq!(
-            claims(&snapshot, 1),
-            Decision::Wait { reason: Reason::Pausing, recheck_at: Some(at(130)) }
-        );
-    }
-
-    #[test]
-    fn another_drone_tries_first_but_a_lone_one_may_try_again() {
-        let failed = Ready { failed_on: Some(DroneId(1)), not_before: Some(at(90)), ..ready(5) };
-        let mut snapshot = Snapshot { ready: vec![failed], drones: vec![drone(1, 1), drone(2, 0)] };
-        let expected = Decision::Wait { reason: Reason::FailedHere, recheck_at: Some(at(150)) };
-        assert_eq!(claims(&snapshot, 1), expected);
-        snapshot.drones.pop();
-        assert_eq!(claims(&snapshot, 1), Decision::Claim(vec![PackageId(5)]));
-    }
-
-    #[test]
-    fn an_epoch_the_drone_does_not_hold_is_not_for_it() {
-        let other = Ready { epoch: Digest::of(b"other"), ..ready(5) };
-        let snapshot = Snapshot { ready: vec![other], drones: vec![drone(1, 1)] };
-        assert_eq!(claims(&snapshot, 1), Decision::Wait { reason: Reason::OtherEpoch, recheck_at: None });
-    }
+/// How packages find their drones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// The highest rank goes where it is done first, and waits for that drone if it is busy, though no longer than it
+    /// would take on the best idle one. What production does.
+    #[default]
+    EarliestFinish,
+    /// The highest rank goes to the fastest idle drone. To compare with.
+    CriticalPath,
+    /// The queue's order goes to the fastest idle drone. To compare with.
+    Fifo,
 }

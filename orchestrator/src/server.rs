@@ -4,7 +4,7 @@ use crate::api;
 use crate::app::App;
 use crate::config::Config;
 use crate::embedded::Servers;
-use crate::{db, heartbeat, maintenance};
+use crate::{db, heartbeat, maintenance, planner};
 use anyhow::{Context, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use std::path::Path;
@@ -61,6 +61,13 @@ async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals
         ("heartbeats", {
             let _: () = heartbeat::write_batches(&shared).await;
             Ok::<_, anyhow::Error>(())
+        })
+    });
+    let shared = app.clone();
+    tasks.spawn(async move {
+        ("planner", {
+            let _: () = planner::run(&shared).await;
+            Ok(())
         })
     });
     let shared = app.clone();

@@ -6,8 +6,9 @@ use super::error::ApiError;
 use super::extract::{Json, Path, Query};
 use crate::db::runs::{Filter, RunError};
 use crate::db::transition::{ApplyError, Note, Subject};
-use crate::db::{attempts, logs, packages, runs, targets};
+use crate::db::{attempts, history, logs, packages, runs, targets};
 use crate::enter::{self, Entry};
+use crate::history::History;
 use crate::machine::{package, run::Transition};
 use crate::{definitions, maintenance, resolve};
 use axum::extract::State;
@@ -32,8 +33,9 @@ pub async fn start(
     let planned = match (new.epoch, new.plan) {
         (epoch, None) => (epoch, None),
         (Some(epoch), Some(plan)) => {
-            let graph = resolve::graph(&plan)?;
-            (Some(epoch), Some((plan, graph)))
+            // What is wrong with it is said before there is a run.
+            resolve::graph(&plan)?;
+            (Some(epoch), Some(plan))
         }
         (None, Some(_)) => {
             return Err(ApiError::new(Code::InvalidValue, "a plan needs the epoch that it was made under"));
@@ -41,10 +43,13 @@ pub async fn start(
     };
     let target = targets::id(&app.db, &target).await?.ok_or_else(|| ApiError::not_found("target"))?;
     let (run, epoch) = begin(&app, target, planned.0.as_ref(), planned.1.is_some()).await?;
-    if let (Some((plan, graph)), Some(epoch)) = (planned.1, epoch) {
-        let entered =
-            enter::enter(&app, &Entry { run, epoch, plan: &plan, graph: &graph, by: None, findings: &[] })
-                .await;
+    if let (Some(mut plan), Some(epoch)) = (planned.1, epoch) {
+        let builds = History::of(history::of_target(&app.db, run).await?);
+        builds.fill(&mut plan);
+        let graph = resolve::graph(&plan)?;
+        let entry =
+            Entry { run, epoch, plan: &plan, graph: &graph, history: &builds, by: None, findings: &[] };
+        let entered = enter::enter(&app, &entry).await;
         if let Err(error) = entered {
             abandon(&app, run, &error.to_string()).await?;
             return Err(error.into());

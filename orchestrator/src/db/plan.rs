@@ -2,6 +2,7 @@
 
 use super::events;
 use crate::graph::Graph;
+use crate::history::History;
 use crate::succession::{self, Fate};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
@@ -16,10 +17,11 @@ pub async fn insert(
     run: RunId,
     plan: &Plan,
     graph: &Graph,
+    history: &History,
     fates: &[Fate],
 ) -> sqlx::Result<()> {
     let quarantined = take(tx, run, graph, fates).await?;
-    let new = create(tx, run, plan, graph, fates, &quarantined).await?;
+    let new = create(tx, run, plan, graph, history, fates, &quarantined).await?;
     let ids: Vec<i64> = graph
         .rows
         .iter()
@@ -92,6 +94,7 @@ async fn create(
     run: RunId,
     plan: &Plan,
     graph: &Graph,
+    history: &History,
     fates: &[Fate],
     quarantined: &HashSet<PackageId>,
 ) -> sqlx::Result<HashMap<(String, i16), i64>> {
@@ -119,17 +122,21 @@ async fn create(
     let keys: Vec<_> = indices.iter().map(|&index| key(index).map(|key| key.to_string())).collect();
     let flags = |index: usize| words(&graph.rows[index].use_flags(planned(index)));
     let disabled = |index: usize| words(&graph.rows[index].disabled.iter().collect::<Vec<_>>());
+    let needs = |index: usize| history.needs(&planned(index).cpv);
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let rows = sqlx::query!(
         "INSERT INTO packages (run_id, cpv, stage, slot, repository, use_flags, disabled, position, estimate_seconds,
-                               rank, unmet, stuck, artifact_id, build_key, state, reason)
+                               rank, unmet, stuck, artifact_id, build_key, memory_bytes, disk_bytes, state, reason)
          SELECT $1, cpv, stage, slot, repository, string_to_array(flags, ' '), string_to_array(disabled, ' '), position,
-                estimate, rank, unmet, stuck, artifact, key,
+                estimate, rank, unmet, stuck, artifact, key, memory, disk,
                 (CASE WHEN artifact IS NOT NULL THEN 'received' WHEN stuck > 0 THEN 'blocked' ELSE 'needed' END)
                     ::package_state,
                 CASE WHEN stuck > 0 THEN 'waits behind a package that was quarantined in an earlier run' END
          FROM UNNEST($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::float8[], $8::float8[],
-                     $9::integer[], $10::integer[], $11::bigint[], $12::text[], $13::smallint[], $14::text[])
-              AS n (cpv, slot, repository, flags, position, estimate, rank, unmet, stuck, artifact, key, stage, disabled)
+                     $9::integer[], $10::integer[], $11::bigint[], $12::text[], $13::smallint[], $14::text[],
+                     $15::bigint[], $16::bigint[])
+              AS n (cpv, slot, repository, flags, position, estimate, rank, unmet, stuck, artifact, key, stage, disabled,
+                    memory, disk)
          RETURNING cpv, stage, id",
         run.0,
         &column(&|index| planned(index).cpv.to_string()),
@@ -144,7 +151,9 @@ async fn create(
         &artifacts as &[Option<i64>],
         &keys as &[Option<String>],
         &indices.iter().map(|&index| graph.rows[index].stage).collect::<Vec<_>>(),
-        &column(&disabled)
+        &column(&disabled),
+        &indices.iter().map(|&index| bytes(needs(index).memory_bytes)).collect::<Vec<_>>(),
+        &indices.iter().map(|&index| bytes(needs(index).disk_bytes)).collect::<Vec<_>>()
     )
     .fetch_all(tx)
     .await?;

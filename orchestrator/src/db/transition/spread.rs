@@ -26,7 +26,8 @@ async fn received(tx: &mut PgConnection, package: PackageId) -> sqlx::Result<()>
         "WITH dependents AS (
              SELECT id FROM packages WHERE id = ANY (ARRAY(SELECT package_id FROM waits WHERE on_package_id = $1))
              ORDER BY id FOR UPDATE)
-         UPDATE packages SET unmet = unmet - 1 WHERE id = ANY (ARRAY(SELECT id FROM dependents))",
+         UPDATE packages SET unmet = unmet - 1, ready_since = CASE WHEN unmet = 1 THEN swarm_now() ELSE ready_since END
+         WHERE id = ANY (ARRAY(SELECT id FROM dependents))",
         package.0
     )
     .execute(tx)

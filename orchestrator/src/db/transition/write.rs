@@ -62,7 +62,8 @@ pub(super) async fn package(
     sqlx::query!(
         "UPDATE packages SET state = $2, attempts = attempts + $3, artifact_id = $4, reason = $5,
              not_before = CASE WHEN $6::float8 IS NULL THEN NULL ELSE swarm_now() + make_interval(secs => $6) END,
-             forgiven = CASE WHEN $7 THEN attempts ELSE forgiven END
+             forgiven = CASE WHEN $7 THEN attempts ELSE forgiven END,
+             ready_since = CASE WHEN $2 = 'needed'::package_state THEN swarm_now() ELSE ready_since END
          WHERE id = $1",
         package.0,
         change.state as PackageState,
