@@ -11,6 +11,7 @@ use crate::heartbeat::Heartbeats;
 use crate::machine::package::Transition;
 use crate::placement::Rule;
 use crate::planner::Seats;
+use crate::scheduler::Strategy;
 use crate::wake::Wake;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -33,6 +34,8 @@ pub struct App {
     pub locks: ClaimLocks,
     /// Who waits for work.
     pub planner: Seats,
+    /// From whom idle drones take what is not started.
+    pub strategy: Strategy,
     /// Where packages may be built.
     pub placement: Vec<Rule>,
     /// What drones shall hold.
@@ -104,6 +107,7 @@ impl App {
         let times = config.times;
         Arc::new(Self {
             planner: Seats::default(),
+            strategy: config.scheduler.steal,
             placement: config.rules.clone(),
             wanted: Wanted::default(),
             heartbeats: Heartbeats::default(),

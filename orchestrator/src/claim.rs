@@ -5,18 +5,18 @@ use crate::app::App;
 use crate::claim_lock;
 use crate::db;
 use crate::db::claims::{Claimed, Grant};
-use crate::planner::Asks;
+use crate::planner::{Asks, Choice};
 use crate::poll::Poll;
 use std::time::Duration;
 use swarm_protocol::drone::{Claim, ClaimAnswer, ClaimRequest};
 use swarm_protocol::id::{AttemptId, DroneId, PackageId};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How often a drone chooses again at once when others were faster, before it rests.
 const CHOICES: usize = 8;
 
-/// How long the first plan may take.
-const FIRST_PLAN: Duration = Duration::from_secs(5);
+/// How long a plan may take.
+const PLANNED: Duration = Duration::from_secs(5);
 
 /// Serves a claim request: at once when there is work, else when it comes or the request's time is over.
 pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<ClaimAnswer, ApiError> {
@@ -31,20 +31,29 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
         disk_free_bytes: request.disk_free_bytes,
     };
     let mut seat = app.planner.sit(drone, asks);
-    // Whoever does not want to wait gets what there is.
-    tokio::select! {
-        () = app.stop.cancelled() => {}
-        _ = timeout(FIRST_PLAN, seat.planned()) => {}
-    }
     let mut in_vain = 0;
-    while let Some(choices) = poll.until_over(seat.choices()).await {
-        match take(app, drone, request, &choices).await? {
+    loop {
+        // Whoever does not want to wait gets what there is.
+        tokio::select! {
+            () = app.stop.cancelled() => break,
+            _ = timeout(PLANNED, seat.planned()) => {}
+        }
+        let Some(choice) = poll.until_over(seat.choice()).await else { break };
+        let claimed = match choice {
+            Choice::Claim(packages) => take(app, drone, request, &packages).await?,
+            Choice::Steal(loot) => {
+                let stolen =
+                    db::claims::steal(&app.db, &app.rules, drone, request.session, request.request, loot);
+                let stolen = stolen.await?;
+                seat.stole(loot, !stolen.attempts().is_empty(), db::now(&app.db).await?);
+                stolen
+            }
+        };
+        match claimed {
             Claimed::Now(attempts) if attempts.is_empty() => {
                 in_vain += 1;
                 // Or a lock was left behind: it is not worth a whole poll interval.
-                if in_vain % CHOICES == 0
-                    && poll.until_over(tokio::time::sleep(claim_lock::TTL)).await.is_none()
-                {
+                if in_vain % CHOICES == 0 && poll.until_over(sleep(claim_lock::TTL)).await.is_none() {
                     break;
                 }
                 seat.in_vain();

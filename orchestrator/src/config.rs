@@ -2,6 +2,7 @@
 
 use crate::machine::retry::Policy;
 use crate::placement::Rule;
+use crate::scheduler::Strategy;
 use anyhow::{Context, Result, ensure};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -42,6 +43,9 @@ pub struct Config {
     /// What is judged before clients see it.
     #[serde(default)]
     pub gate: Gate,
+    /// How the scheduler chooses.
+    #[serde(default)]
+    pub scheduler: Scheduler,
     /// Where packages may be built, and what they need: see [`crate::placement`].
     #[serde(default)]
     pub rules: Vec<Rule>,
@@ -77,6 +81,20 @@ pub struct Embedded {
     pub dump_seconds: u32,
     /// How many of these dumps are kept.
     pub dumps_kept: usize,
+}
+
+/// `[scheduler]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scheduler {
+    /// From whom an idle drone takes what is not started: `two-choices` (the default), `random`, `least-loaded`,
+    /// `most-loaded`, `adaptive`.
+    #[serde(deserialize_with = "strategy")]
+    pub steal: Strategy,
+}
+
+fn strategy<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Strategy, D::Error> {
+    Strategy::parse(&String::deserialize(from)?).map_err(serde::de::Error::custom)
 }
 
 /// `[binhost]`.

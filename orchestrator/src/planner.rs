@@ -5,12 +5,13 @@
 //! and do not meet in Postgres, and only those are woken for whom there is something: a thousand idle drones sleep on.
 
 mod seats;
+mod thefts;
 mod view;
 
 use crate::app::App;
 use crate::scheduler::{self, Decision, Policy, Snapshot};
 use crate::wake;
-pub use seats::{Asks, Seat, Seats};
+pub use seats::{Asks, Choice, Seat, Seats};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use swarm_protocol::id::DroneId;
@@ -31,7 +32,7 @@ pub async fn run(app: &App) {
     let mut outdated = true;
     loop {
         // What happens from here on is seen by the next turn.
-        wakes.borrow_and_update();
+        outdated |= wakes.borrow_and_update().has_changed();
         outdated |= app.planner.outdated();
         if app.planner.is_empty() {
             // Whoever comes next wants to know what happens meanwhile.
@@ -49,11 +50,11 @@ pub async fn run(app: &App) {
         }
         let mut next = Instant::now() + wake::NET;
         let now = view.now();
-        if let Some(snapshot) = view.snapshot(&app.planner) {
+        if let Some(snapshot) = view.snapshot(&app.planner, app.strategy) {
             let decisions = plan(app, snapshot, now);
             let rechecks = decisions.values().filter_map(|decision| match decision {
                 Decision::Wait { recheck_at, .. } => *recheck_at,
-                Decision::Claim(_) => None,
+                Decision::Claim(_) | Decision::Steal(_) => None,
             });
             if let Some(recheck) = rechecks.min() {
                 next = next.min(view.instant(recheck));
@@ -62,7 +63,7 @@ pub async fn run(app: &App) {
         }
         tokio::select! {
             () = app.stop.cancelled() => return,
-            _ = wakes.changed() => outdated = true,
+            woken = wakes.changed() => outdated |= woken.is_ok(),
             () = app.planner.changed() => {}
             () = tokio::time::sleep_until(next) => {}
         }
@@ -86,8 +87,8 @@ fn by_rank(snapshot: &Snapshot) -> BTreeMap<DroneId, Decision> {
     let asking = snapshot.drones.iter().filter(|drone| drone.wants > 0);
     asking
         .filter_map(|drone| {
-            let next = ready.find(|ready| drone.epochs.contains(&ready.epoch))?;
-            Some((drone.drone, Decision::Claim(vec![next.package])))
+            let next = ready.find(|ready| drone.epochs.contains(&ready.job.epoch))?;
+            Some((drone.drone, Decision::Claim(vec![next.job.package])))
         })
         .collect()
 }

@@ -5,12 +5,14 @@
 //! order:   whose turn is it? priority, then the target that had least, then rank
 //! fit:     which drones may build it?
 //! assign:  on which of them is it done first? There it is claimed, or waited for
+//! steal:   what could an idle drone take that another has not started?
 //! ```
 
 mod assign;
 mod fit;
 mod order;
 mod shares;
+mod steal;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,7 @@ pub use assign::plan;
 use chrono::{DateTime, Utc};
 pub use shares::Shares;
 use std::collections::{BTreeMap, BTreeSet};
+pub use steal::{Loot, Stealing, Strategy};
 use swarm_protocol::Digest;
 use swarm_protocol::id::{AttemptId, DroneId, PackageId, TargetId};
 
@@ -30,21 +33,19 @@ pub struct Snapshot {
     pub drones: Vec<Drone>,
     /// What each target was given lately, in seconds of work on a drone of speed 1; nothing where absent.
     pub used: BTreeMap<TargetId, f64>,
+    /// How idle drones take from others.
+    pub stealing: Stealing,
 }
 
-/// A package that could be built.
+/// What is to be built, by whomever.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ready {
+pub struct Job {
     /// The package. The queue's order is that of ids.
     pub package: PackageId,
     /// Whose generation it is for.
     pub target: TargetId,
     /// The epoch that its drone must hold.
     pub epoch: Digest,
-    /// A person's wish; higher goes first, before everything else.
-    pub priority: i16,
-    /// Its expected build time plus the longest chain behind it, in seconds.
-    pub rank: f64,
     /// Its expected build time on a drone of speed 1, in seconds.
     pub estimate_seconds: f64,
     /// What its build takes, as far as known.
@@ -53,12 +54,23 @@ pub struct Ready {
     pub only_on: Option<BTreeSet<DroneId>>,
     /// No two packages of a group are built at one time.
     pub exclusive: Option<String>,
+    /// The drones that failed it.
+    pub failed_on: Vec<DroneId>,
+}
+
+/// A package that could be built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ready {
+    /// What it is.
+    pub job: Job,
+    /// A person's wish; higher goes first, before everything else.
+    pub priority: i16,
+    /// Its expected build time plus the longest chain behind it, in seconds.
+    pub rank: f64,
     /// Since when nothing that it waits for is missing.
     pub ready_since: DateTime<Utc>,
     /// It must not be claimed earlier.
     pub not_before: Option<DateTime<Utc>>,
-    /// The drones that failed it.
-    pub failed_on: Vec<DroneId>,
 }
 
 /// What a build takes; 0 is unknown.
@@ -68,6 +80,17 @@ pub struct Needs {
     pub memory_bytes: u64,
     /// Bytes of disk.
     pub disk_bytes: u64,
+}
+
+impl Needs {
+    /// What is enough for both.
+    #[must_use]
+    pub fn most(self, other: Self) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+            disk_bytes: self.disk_bytes.max(other.disk_bytes),
+        }
+    }
 }
 
 /// A drone that is online.
@@ -85,7 +108,7 @@ pub struct Drone {
     pub wants: usize,
     /// It has just finished something, and will ask at any moment, until then.
     pub returns_until: Option<DateTime<Utc>>,
-    /// What it has.
+    /// What it has, in the order in which it builds it.
     pub work: Vec<Work>,
 }
 
@@ -94,10 +117,10 @@ pub struct Drone {
 pub struct Work {
     /// The attempt.
     pub attempt: AttemptId,
-    /// Its package's group.
-    pub exclusive: Option<String>,
-    /// The package's expected build time on a drone of speed 1, in seconds.
-    pub estimate_seconds: f64,
+    /// Of what.
+    pub job: Job,
+    /// When the drone got it.
+    pub claimed_at: DateTime<Utc>,
     /// When its build began; it is held where absent.
     pub started_at: Option<DateTime<Utc>>,
 }
@@ -107,6 +130,8 @@ pub struct Work {
 pub enum Decision {
     /// Claim these.
     Claim(Vec<PackageId>),
+    /// Take this one, which its drone has not started.
+    Steal(Loot),
     /// Wait; look again at `recheck_at` if nothing happens before.
     Wait {
         /// Why, for people.

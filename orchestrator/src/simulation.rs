@@ -1,7 +1,7 @@
 //! The command line of `build-orchestrator simulate`.
 
 use anyhow::{Context, Result};
-use build_orchestrator::scheduler::Policy;
+use build_orchestrator::scheduler::{Policy, Strategy};
 use build_orchestrator::simulate::{Fleet, Graph, Luck, simulate};
 use clap::Args;
 use std::io::{ErrorKind, Write};
@@ -25,6 +25,12 @@ pub(crate) struct Options {
     /// The share of attempts that fail somewhere on the way, and are tried again.
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     failures: f64,
+    /// How many packages each drone holds beside the one that it builds.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8))]
+    ahead: u8,
+    /// From whom idle drones take what is held and not started.
+    #[arg(long, default_value = "two-choices", value_parser = Strategy::parse)]
+    steal: Strategy,
     /// Where chance begins: the same seed gives the same luck under every policy.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -38,7 +44,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let file = options.graph.display();
     let bytes = std::fs::read(&options.graph).with_context(|| format!("cannot read {file}"))?;
     let graph = Graph::parse(&bytes).with_context(|| format!("{file} cannot be simulated"))?;
-    let fleet = Fleet { speeds: options.drones.clone() };
+    let fleet =
+        Fleet { speeds: options.drones.clone(), ahead: options.ahead.into(), strategy: options.steal };
     let luck = Luck { noise: options.noise, failures: options.failures, seed: options.seed };
     let report = simulate(&graph, &fleet, options.policy, luck);
     let text =

@@ -21,7 +21,7 @@ async fn drones_that_claim_at_once_never_get_the_same_package() {
         tasks.push(tokio::spawn(async move {
             let heart = drone.heart();
             let mut claimed = Vec::new();
-            while let Some(claim) = drone.claim(0).await {
+            while let Some(claim) = drone.claim(2).await {
                 // Handing back makes the package claimable again at once: the race goes on.
                 if claimed.len() % 7 == 3 {
                     let hand_back =

@@ -3,6 +3,7 @@
 use super::rules::Rules;
 use super::transition::{self, Applied, ApplyError, Note, Subject};
 use crate::machine::package::{Refusal, Transition};
+use crate::scheduler::Loot;
 use sqlx::{PgExecutor, PgPool};
 use swarm_protocol::Digest;
 use swarm_protocol::drone::{Claim, Dependency, ReducedUse};
@@ -18,6 +19,16 @@ pub enum Claimed {
     Now(Vec<AttemptId>),
     /// The request was answered before; these of its attempts still live.
     Before(Vec<AttemptId>),
+}
+
+impl Claimed {
+    /// The drone's attempts.
+    #[must_use]
+    pub fn attempts(&self) -> &[AttemptId] {
+        match self {
+            Self::Now(attempts) | Self::Before(attempts) => attempts,
+        }
+    }
 }
 
 /// Claims as many of `choices` as are still to be had, unless the request was answered before.
@@ -53,6 +64,34 @@ pub async fn claim(
     }
     tx.commit().await?;
     Ok(Claimed::Now(attempts))
+}
+
+/// Takes what another drone holds and has not started, unless the request was answered before. Whoever is faster, the
+/// victim's start or the thief, has it: the package's lock settles it (law 3), and nobody waits for that lock.
+pub async fn steal(
+    db: &PgPool,
+    rules: &Rules,
+    thief: DroneId,
+    session: SessionId,
+    request: i64,
+    loot: Loot,
+) -> Result<Claimed, ApplyError> {
+    let mut tx = db.begin().await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", session.0).fetch_one(&mut *tx).await?;
+    if let Some(before) = of_request(&mut *tx, session, request).await? {
+        return Ok(Claimed::Before(before));
+    }
+    let reason = Some("an idle drone took it over");
+    let note = Note { claimant: Some((session, request)), reason, ..Note::default() };
+    let steal = Transition::Steal { drone: thief };
+    match transition::apply(&mut tx, rules, Subject::Attempt(loot.attempt), &steal, note).await {
+        Ok(Applied { begun, .. }) => {
+            tx.commit().await?;
+            Ok(Claimed::Now(begun.into_iter().collect()))
+        }
+        Err(ApplyError::Busy | ApplyError::NotFound | ApplyError::Refused(_)) => Ok(Claimed::Now(vec![])),
+        Err(error) => Err(error),
+    }
 }
 
 /// The attempts that a claim request brought and that still live; `None` when it has brought none yet.

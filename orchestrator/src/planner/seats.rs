@@ -1,6 +1,8 @@
 //! The drones that poll this orchestrator, each in a seat to which its choices are brought.
 
-use crate::scheduler::{Decision, Reason};
+use super::thefts::Thefts;
+use crate::scheduler::{Decision, Loot, Reason, Stealing, Strategy};
+use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use swarm_protocol::Digest;
@@ -35,6 +37,16 @@ struct Room {
     /// The epochs that drones held when they last sat here.
     epochs: BTreeMap<DroneId, BTreeSet<Digest>>,
     outdated: bool,
+    thefts: Thefts,
+}
+
+/// What a drone shall try to get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// These packages.
+    Claim(Vec<PackageId>),
+    /// What another drone holds.
+    Steal(Loot),
 }
 
 #[derive(Debug)]
@@ -81,6 +93,12 @@ impl Seats {
         self.room().epochs.get(&drone).cloned().unwrap_or_default()
     }
 
+    /// How stealing went, for the scheduler.
+    #[must_use]
+    pub fn stealing(&self, strategy: Strategy, seed: u64) -> Stealing {
+        self.room().thefts.stealing(strategy, seed)
+    }
+
     /// Whether the queue was changed by somebody here since this was last asked.
     pub(super) fn outdated(&self) -> bool {
         std::mem::take(&mut self.room().outdated)
@@ -123,10 +141,12 @@ impl Seat<'_> {
     }
 
     /// Waits until there is something for this drone.
-    pub async fn choices(&mut self) -> Vec<PackageId> {
+    pub async fn choice(&mut self) -> Choice {
         loop {
-            if let Some(Decision::Claim(choices)) = &*self.decisions.borrow_and_update() {
-                return choices.clone();
+            match &*self.decisions.borrow_and_update() {
+                Some(Decision::Claim(packages)) => return Choice::Claim(packages.clone()),
+                Some(Decision::Steal(loot)) => return Choice::Steal(*loot),
+                Some(Decision::Wait { .. }) | None => {}
             }
             if self.decisions.changed().await.is_err() {
                 // This poll's place is taken over: it only waits for its time to end.
@@ -140,8 +160,13 @@ impl Seat<'_> {
     pub fn reason(&self) -> Reason {
         match *self.decisions.borrow() {
             Some(Decision::Wait { reason, .. }) => reason,
-            Some(Decision::Claim(_)) | None => Reason::NothingReady,
+            Some(Decision::Claim(_) | Decision::Steal(_)) | None => Reason::NothingReady,
         }
+    }
+
+    /// It was tried to steal.
+    pub fn stole(&self, loot: Loot, succeeded: bool, now: DateTime<Utc>) {
+        self.seats.room().thefts.tried(self.drone, loot, succeeded, now);
     }
 
     /// What was chosen is claimed: whoever plans next looks at the queue anew.

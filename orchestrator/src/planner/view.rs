@@ -4,7 +4,7 @@ use super::seats::Seats;
 use crate::app::App;
 use crate::db::{self, snapshot};
 use crate::placement::{Placement, Rule};
-use crate::scheduler::{Drone, Needs, Ready, Shares, Snapshot, Work};
+use crate::scheduler::{Drone, Job, Needs, Ready, Shares, Snapshot, Strategy, Work};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,27 +37,30 @@ impl View {
         self.read = Some((now, Instant::now()));
         let speeds: BTreeMap<_, _> = online.iter().map(|drone| (drone.drone, drone.speed)).collect();
         let working = live.iter().filter(|live| live.started_at.is_some());
-        self.shares.advance(now, working.filter_map(|live| Some((live.target, *speeds.get(&live.drone)?))));
+        self.shares
+            .advance(now, working.filter_map(|live| Some((live.job.target, *speeds.get(&live.drone)?))));
         let mut work = BTreeMap::<_, (Vec<Work>, BTreeSet<_>)>::new();
+        let names = online.iter().map(|drone| (drone.name.as_str(), drone.drone)).collect();
+        let job = |row| job(row, &app.placement, &names);
         for live in live {
             let (works, epochs) = work.entry(live.drone).or_default();
-            let placement = Placement::of(&app.placement, &live.target_name, &live.cpv);
-            works.push(Work {
-                attempt: live.attempt,
-                exclusive: placement.exclusive.map(str::to_owned),
-                estimate_seconds: live.estimate_seconds,
-                started_at: live.started_at,
-            });
-            epochs.insert(live.epoch);
+            epochs.insert(live.job.epoch);
+            let snapshot::Live { attempt, claimed_at, started_at, .. } = live;
+            works.push(Work { attempt, job: job(live.job), claimed_at, started_at });
         }
         let had_work: Vec<_> =
             self.drones.iter().filter(|drone| !drone.work.is_empty()).map(|drone| drone.drone).collect();
         self.returning.retain(|_, until| *until > now);
         self.returning.extend(had_work.into_iter().map(|drone| (drone, now + RETURN)));
         self.returning.retain(|drone, _| !work.contains_key(drone));
-        let names = online.iter().map(|drone| (drone.name.as_str(), drone.drone)).collect();
-        self.snapshot.ready =
-            ready.into_iter().map(|ready| candidate(ready, &app.placement, &names)).collect();
+        let ready = ready.into_iter().map(|ready| Ready {
+            priority: ready.priority,
+            rank: ready.rank,
+            ready_since: ready.ready_since,
+            not_before: ready.not_before,
+            job: job(ready.job),
+        });
+        self.snapshot.ready = ready.collect();
         self.drones = online
             .into_iter()
             .map(|online| {
@@ -90,7 +93,7 @@ impl View {
     }
 
     /// With those who wait now; nothing before the first reading.
-    pub(super) fn snapshot(&mut self, seats: &Seats) -> Option<&Snapshot> {
+    pub(super) fn snapshot(&mut self, seats: &Seats, strategy: Strategy) -> Option<&Snapshot> {
         self.read?;
         let now = self.now();
         let drones = self.drones.iter().map(|drone| {
@@ -98,6 +101,7 @@ impl View {
             seated(drone.clone(), seats, returns_until)
         });
         self.snapshot.drones = drones.collect();
+        self.snapshot.stealing = seats.stealing(strategy, now.timestamp_micros().unsigned_abs());
         Some(&self.snapshot)
     }
 }
@@ -117,26 +121,19 @@ fn seated(mut drone: Drone, seats: &Seats, returns_until: Option<DateTime<Utc>>)
     drone
 }
 
-fn candidate(ready: snapshot::Ready, rules: &[Rule], names: &BTreeMap<&str, DroneId>) -> Ready {
-    let placement = Placement::of(rules, &ready.target_name, &ready.cpv);
+fn job(row: snapshot::Job, rules: &[Rule], names: &BTreeMap<&str, DroneId>) -> Job {
+    let placement = Placement::of(rules, &row.target_name, &row.cpv);
     let only_on = |drones: &BTreeSet<String>| {
         drones.iter().filter_map(|name| names.get(name.as_str()).copied()).collect()
     };
-    Ready {
-        package: ready.package,
-        target: ready.target,
-        epoch: ready.epoch,
-        priority: ready.priority,
-        rank: ready.rank,
-        estimate_seconds: ready.estimate_seconds,
-        needs: Needs {
-            memory_bytes: placement.needs.memory_bytes.max(ready.memory_bytes.unsigned_abs()),
-            disk_bytes: placement.needs.disk_bytes.max(ready.disk_bytes.unsigned_abs()),
-        },
+    Job {
+        package: row.package,
+        target: row.target,
+        epoch: row.epoch,
+        estimate_seconds: row.estimate_seconds,
+        needs: placement.needs.most(row.needs),
         only_on: placement.drones.map(only_on),
         exclusive: placement.exclusive.map(str::to_owned),
-        ready_since: ready.ready_since,
-        not_before: ready.not_before,
-        failed_on: ready.failed_on,
+        failed_on: row.failed_on,
     }
 }

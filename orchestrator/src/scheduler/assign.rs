@@ -2,6 +2,7 @@
 
 use super::fit::{Fleet, Refusal, seconds};
 use super::order::Turns;
+use super::steal::steal;
 use super::{Decision, Drone, Policy, Ready, Reason, Snapshot, Work};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -23,16 +24,23 @@ pub fn plan(snapshot: &Snapshot, policy: Policy, now: DateTime<Utc>) -> BTreeMap
         }
         let Some(chosen) = choose(&mut seats, &fleet, ready, policy, now) else { continue };
         turns.given(ready);
-        fleet.taken.extend(ready.exclusive.as_deref());
+        fleet.taken.extend(ready.job.exclusive.as_deref());
         let seat = &mut seats[chosen];
-        seat.free_in += ready.estimate_seconds / seat.drone.speed;
+        seat.free_in += ready.job.estimate_seconds / seat.drone.speed;
         if seat.asks() {
-            seat.claims.push(ready.package);
+            seat.claims.push(ready.job.package);
             asking -= usize::from(!seat.asks());
         }
     }
+    let mut loot =
+        if policy == Policy::EarliestFinish { steal(snapshot, &fleet, now) } else { BTreeMap::new() };
     let asked = seats.into_iter().filter(|seat| seat.drone.wants > 0);
-    asked.map(|seat| (seat.drone.drone, seat.decision())).collect()
+    asked
+        .map(|seat| match loot.remove(&seat.drone.drone).filter(|_| seat.claims.is_empty()) {
+            Some(loot) => (seat.drone.drone, Decision::Steal(loot)),
+            None => (seat.drone.drone, seat.decision()),
+        })
+        .collect()
 }
 
 /// The drone that gets `ready`, or that it waits for; `None`: nobody may build it, or nobody asks.
@@ -48,7 +56,7 @@ fn choose(
     for (index, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| seat.counts()) {
         match fleet.refuses_on(ready, seat.drone, others, now) {
             Some(refusal) => seat.refused(refusal),
-            None => fit.push((index, seat.free_in + ready.estimate_seconds / seat.drone.speed)),
+            None => fit.push((index, seat.free_in + ready.job.estimate_seconds / seat.drone.speed)),
         }
     }
     let asking = fit.iter().filter(|(index, _)| seats[*index].asks());
@@ -68,7 +76,7 @@ fn choose(
     }
     // It waits for a busy drone no longer than it takes on the best one that asks.
     let since = ready.not_before.map_or(ready.ready_since, |pause| pause.max(ready.ready_since));
-    let until = since + seconds(ready.estimate_seconds / seats[asks].drone.speed);
+    let until = since + seconds(ready.job.estimate_seconds / seats[asks].drone.speed);
     if until <= now {
         return Some(asks);
     }
@@ -122,8 +130,8 @@ impl<'a> Seat<'a> {
 
 impl Work {
     /// In how many seconds it should be done on a drone of that speed; one that is overdue, at any moment.
-    fn remaining_seconds(&self, speed: f64, now: DateTime<Utc>) -> f64 {
+    pub(super) fn remaining_seconds(&self, speed: f64, now: DateTime<Utc>) -> f64 {
         let done = self.started_at.map_or(0.0, |started| (now - started).as_seconds_f64());
-        (self.estimate_seconds / speed - done).max(0.0)
+        (self.job.estimate_seconds / speed - done).max(0.0)
     }
 }

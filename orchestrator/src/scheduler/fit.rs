@@ -1,6 +1,6 @@
 //! Which drones may build a package, and why not.
 
-use super::{Drone, Ready, Reason, Snapshot};
+use super::{Drone, Job, Ready, Reason, Snapshot};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ impl<'a> Fleet<'a> {
             drones,
             most_memory: drones.iter().map(|drone| drone.has.memory_bytes).max().unwrap_or_default(),
             most_disk: drones.iter().map(|drone| drone.has.disk_bytes).max().unwrap_or_default(),
-            taken: work.filter_map(|work| work.exclusive.as_deref()).collect(),
+            taken: work.filter_map(|work| work.job.exclusive.as_deref()).collect(),
         }
     }
 
@@ -40,7 +40,7 @@ impl<'a> Fleet<'a> {
         if let Some(until) = ready.not_before.filter(|&until| until > now) {
             return Some(Refusal { reason: Reason::Pausing, until: Some(until) });
         }
-        let taken = ready.exclusive.as_deref().is_some_and(|group| self.taken.contains(group));
+        let taken = ready.job.exclusive.as_deref().is_some_and(|group| self.taken.contains(group));
         taken.then_some(Refusal { reason: Reason::Exclusive, until: None })
     }
 
@@ -52,31 +52,35 @@ impl<'a> Fleet<'a> {
         others: bool,
         now: DateTime<Utc>,
     ) -> Option<Refusal> {
-        if let Some(reason) = self.unfit(ready, drone) {
+        if let Some(reason) = self.unfit(&ready.job, drone) {
             return Some(Refusal { reason, until: None });
         }
-        if !others || !ready.failed_on.contains(&drone.drone) {
+        if !others || !ready.job.failed_on.contains(&drone.drone) {
             return None;
         }
         // Nobody waits longer for another drone than the build takes on this one.
-        let patience = seconds(ready.estimate_seconds / drone.speed).max(OTHERS_FIRST);
+        let patience = seconds(ready.job.estimate_seconds / drone.speed).max(OTHERS_FIRST);
         let until = ready.not_before.unwrap_or(ready.ready_since) + patience;
         (until > now).then_some(Refusal { reason: Reason::FailedHere, until: Some(until) })
     }
 
-    /// Whether a drone could build it that has not failed it, busy or not.
+    /// Whether a drone could build it that has not failed it, busy or not. One of which nothing is known might.
     pub(super) fn others(&self, ready: &Ready) -> bool {
-        let untried = |drone: &&Drone| !ready.failed_on.contains(&drone.drone);
-        !ready.failed_on.is_empty()
-            && self.drones.iter().filter(untried).any(|drone| self.unfit(ready, drone).is_none())
+        let job = &ready.job;
+        let could = |drone: &Drone| match self.unfit(job, drone) {
+            None => true,
+            Some(reason) => reason == Reason::OtherEpoch && drone.epochs.is_empty(),
+        };
+        !job.failed_on.is_empty()
+            && self.drones.iter().any(|drone| !job.failed_on.contains(&drone.drone) && could(drone))
     }
 
     /// The biggest drones may try what is too big for all: nothing is without a way forward.
-    fn unfit(&self, ready: &Ready, drone: &Drone) -> Option<Reason> {
-        let (needs, has) = (ready.needs, drone.has);
-        if ready.only_on.as_ref().is_some_and(|drones| !drones.contains(&drone.drone)) {
+    pub(super) fn unfit(&self, job: &Job, drone: &Drone) -> Option<Reason> {
+        let (needs, has) = (job.needs, drone.has);
+        if job.only_on.as_ref().is_some_and(|drones| !drones.contains(&drone.drone)) {
             Some(Reason::OtherDrones)
-        } else if !drone.epochs.contains(&ready.epoch) {
+        } else if !drone.epochs.contains(&job.epoch) {
             Some(Reason::OtherEpoch)
         } else if needs.memory_bytes > has.memory_bytes && has.memory_bytes < self.most_memory {
             Some(Reason::Memory)

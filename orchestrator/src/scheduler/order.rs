@@ -17,13 +17,13 @@ impl<'a> Turns<'a> {
     pub(super) fn of(snapshot: &'a Snapshot, policy: Policy) -> Self {
         let mut ready: Vec<_> = snapshot.ready.iter().collect();
         ready.sort_by(|a, b| match policy {
-            Policy::Fifo => a.package.cmp(&b.package),
+            Policy::Fifo => a.job.package.cmp(&b.job.package),
             Policy::EarliestFinish | Policy::CriticalPath => before(a, b),
         });
         let mut targets = BTreeMap::<_, VecDeque<_>>::new();
         for ready in ready {
             // The queue's order knows no targets.
-            let target = if policy == Policy::Fifo { TargetId(0) } else { ready.target };
+            let target = if policy == Policy::Fifo { TargetId(0) } else { ready.job.target };
             targets.entry(target).or_default().push_back(ready);
         }
         Self { targets, used: snapshot.used.clone() }
@@ -31,7 +31,7 @@ impl<'a> Turns<'a> {
 
     /// It was given out, or is waited with.
     pub(super) fn given(&mut self, ready: &Ready) {
-        *self.used.entry(ready.target).or_default() += ready.estimate_seconds;
+        *self.used.entry(ready.job.target).or_default() += ready.job.estimate_seconds;
     }
 
     fn used(&self, target: TargetId) -> f64 {
@@ -53,5 +53,5 @@ impl<'a> Iterator for Turns<'a> {
 }
 
 fn before(a: &Ready, b: &Ready) -> Ordering {
-    b.priority.cmp(&a.priority).then(b.rank.total_cmp(&a.rank)).then(a.package.cmp(&b.package))
+    b.priority.cmp(&a.priority).then(b.rank.total_cmp(&a.rank)).then(a.job.package.cmp(&b.job.package))
 }

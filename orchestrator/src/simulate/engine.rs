@@ -3,7 +3,9 @@
 use super::graph::Graph;
 use super::report::{Report, Span};
 use crate::machine::retry::{self, PastFailure, Verdict};
-use crate::scheduler::{Decision, Drone, Needs, Policy, Ready, Snapshot, Work, plan};
+use crate::scheduler::{
+    Decision, Drone, Job, Loot, Needs, Policy, Ready, Snapshot, Stealing, Strategy, Work, plan,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,6 +21,10 @@ use swarm_protocol::state::FailureClass;
 pub struct Fleet {
     /// How much faster each is than a drone of speed 1.
     pub speeds: Vec<f64>,
+    /// How many packages each holds beside the one that it builds.
+    pub ahead: usize,
+    /// From whom idle ones take what is not started.
+    pub strategy: Strategy,
 }
 
 /// What the scheduler does not know.
@@ -58,9 +64,10 @@ pub fn simulate(graph: &Graph, fleet: &Fleet, policy: Policy, luck: Luck) -> Rep
             match decision {
                 Decision::Claim(packages) => {
                     for package in packages {
-                        swarm.start(index(drone), package);
+                        swarm.claim(index(drone), package);
                     }
                 }
+                Decision::Steal(loot) => swarm.steal(index(drone), loot),
                 Decision::Wait { recheck_at, .. } => {
                     recheck = recheck.into_iter().chain(recheck_at).min();
                 }
@@ -121,10 +128,11 @@ impl<'a> Swarm<'a> {
             speed,
             has: Needs::default(),
             epochs: [epoch()].into(),
-            wants: 1,
+            wants: 1 + fleet.ahead,
             returns_until: None,
             work: Vec::new(),
         };
+        let stealing = Stealing { strategy: fleet.strategy, seed: luck.seed, ..Stealing::default() };
         let drones = fleet.speeds.iter().enumerate().map(drone).collect();
         let mut swarm = Self {
             graph,
@@ -134,54 +142,76 @@ impl<'a> Swarm<'a> {
             failures: BTreeMap::new(),
             failure_share: luck.failures,
             luck: (0..graph.seconds.len()).map(|node| luck.of(node)).collect(),
-            snapshot: Snapshot { drones, ..Snapshot::default() },
+            snapshot: Snapshot { drones, stealing, ..Snapshot::default() },
             now: DateTime::UNIX_EPOCH,
             ends: BinaryHeap::new(),
             report: Report::default(),
         };
-        (0..graph.seconds.len())
-            .filter(|&node| graph.waits[node].is_empty())
-            .for_each(|node| swarm.ready(node));
+        for node in (0..graph.seconds.len()).filter(|&node| graph.waits[node].is_empty()) {
+            swarm.ready(node);
+        }
         swarm
     }
 
     fn ready(&mut self, node: usize) {
-        self.snapshot.ready.push(Ready {
+        let failed = self.failures.get(&node);
+        let job = Job {
             package: PackageId(id(node)),
             target: TargetId(0),
             epoch: epoch(),
-            priority: 0,
-            rank: self.ranks[node],
             estimate_seconds: self.graph.seconds[node],
             needs: Needs::default(),
             only_on: None,
             exclusive: None,
-            ready_since: self.now,
-            not_before: None,
-            failed_on: Vec::new(),
-        });
+            failed_on: failed.into_iter().flatten().map(|failure| failure.drone).collect(),
+        };
+        let rank = self.ranks[node];
+        self.snapshot.ready.push(Ready { job, priority: 0, rank, ready_since: self.now, not_before: None });
     }
 
-    fn start(&mut self, drone: usize, package: PackageId) {
-        let node = usize::try_from(package.0).unwrap_or_default();
-        self.snapshot.ready.retain(|ready| ready.package != package);
-        let estimate_seconds = self.graph.seconds[node];
+    fn claim(&mut self, drone: usize, package: PackageId) {
+        let Some(place) = self.snapshot.ready.iter().position(|ready| ready.job.package == package) else {
+            return;
+        };
+        let job = self.snapshot.ready.remove(place).job;
+        let work = Work { attempt: AttemptId(package.0), job, claimed_at: self.now, started_at: None };
+        self.take(drone, work);
+    }
+
+    fn steal(&mut self, thief: usize, loot: Loot) {
+        let work = &mut self.snapshot.drones[index(loot.victim)].work;
+        let Some(place) = work.iter().position(|work| work.attempt == loot.attempt) else { return };
+        let work = Work { claimed_at: self.now, ..work.remove(place) };
+        self.report.stolen += 1;
+        self.snapshot.drones[index(loot.victim)].wants += 1;
+        self.take(thief, work);
+    }
+
+    fn take(&mut self, drone: usize, work: Work) {
+        let taker = &mut self.snapshot.drones[drone];
+        taker.work.push(work);
+        taker.wants -= 1;
+        self.go_on(drone);
+    }
+
+    /// Starts what is first, if it is not.
+    fn go_on(&mut self, drone: usize) {
         let builder = &mut self.snapshot.drones[drone];
-        let attempt = AttemptId(package.0);
-        let started_at = Some(self.now);
-        builder.work.push(Work { attempt, exclusive: None, estimate_seconds, started_at });
-        builder.wants = 0;
+        let Some(work) = builder.work.first_mut().filter(|work| work.started_at.is_none()) else { return };
+        work.started_at = Some(self.now);
+        let node = node(work.job.package);
         let luck = &mut self.luck[node];
         let fails = luck.rng.random_bool(self.failure_share);
         let part = if fails { luck.rng.random::<f64>() } else { 1.0 };
-        let at = self.now + seconds(estimate_seconds * luck.noise * part / builder.speed);
+        let at = self.now + seconds(work.job.estimate_seconds * luck.noise * part / builder.speed);
         self.ends.push(Reverse(End { at, drone, node, began: self.now, fails }));
     }
 
     fn end(&mut self, end: &End) {
         let drone = &mut self.snapshot.drones[end.drone];
-        drone.work.clear();
-        drone.wants = 1;
+        drone.work.remove(0);
+        drone.wants += 1;
+        self.go_on(end.drone);
         let span = Span::of(end.node, end.drone, end.began, end.at);
         if end.fails {
             self.report.failed.push(span);
@@ -202,11 +232,9 @@ impl<'a> Swarm<'a> {
         let failure = PastFailure { drone: DroneId(id(end.drone)), class: FailureClass::Infrastructure };
         let failures = self.failures.entry(end.node).or_default();
         failures.push(failure);
-        let failed_on = failures.iter().map(|failure| failure.drone).collect();
         if let Verdict::Retry { pause } = retry::judge(failures, &retry::Policy::DEFAULT) {
             self.ready(end.node);
             if let Some(ready) = self.snapshot.ready.last_mut() {
-                ready.failed_on = failed_on;
                 ready.not_before = Some(self.now + pause);
             }
         }
@@ -221,6 +249,10 @@ fn id(index: usize) -> i64 {
     i64::try_from(index).unwrap_or(i64::MAX)
 }
 
+fn node(package: PackageId) -> usize {
+    usize::try_from(package.0).unwrap_or_default()
+}
+
 fn index(drone: DroneId) -> usize {
     usize::try_from(drone.0).unwrap_or_default()
 }
@@ -233,6 +265,7 @@ fn seconds(seconds: f64) -> TimeDelta {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scheduler::Strategy;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -241,8 +274,12 @@ mod tests {
         Graph::parse(&std::fs::read(file).unwrap()).unwrap()
     }
 
+    fn fleet(speeds: &[f64], ahead: usize, strategy: Strategy) -> Fleet {
+        Fleet { speeds: speeds.to_vec(), ahead, strategy }
+    }
+
     fn ratio(graph: &Graph, speeds: &[f64], policy: Policy, luck: Luck) -> f64 {
-        simulate(graph, &Fleet { speeds: speeds.to_vec() }, policy, luck).ratio
+        simulate(graph, &fleet(speeds, 0, Strategy::default()), policy, luck).ratio
     }
 
     const FOUR: &[f64] = &[1.0, 1.0, 2.0, 4.0];
@@ -292,9 +329,10 @@ mod tests {
             graph in any_graph(),
             speeds in proptest::collection::vec(0.5..4.0, 1..5),
             policy in prop_oneof![Just(Policy::EarliestFinish), Just(Policy::CriticalPath), Just(Policy::Fifo)],
-            noise in 0.0..1.0, failures in 0.0..0.3, seed: u64,
+            strategy in prop::sample::select(Strategy::ALL.map(|(_, strategy)| strategy).to_vec()),
+            ahead in 0..3_usize, noise in 0.0..1.0, failures in 0.0..0.3, seed: u64,
         ) {
-            let fleet = Fleet { speeds };
+            let fleet = fleet(&speeds, ahead, strategy);
             let report = simulate(&graph, &fleet, policy, Luck { noise, failures, seed });
             prop_assert_eq!(report.schedule.len() + report.unbuilt, graph.seconds.len());
             let built: BTreeMap<_, _> = report.schedule.iter().map(|span| (span.node, span)).collect();

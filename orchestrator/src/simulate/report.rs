@@ -16,6 +16,8 @@ pub struct Report {
     pub schedule: Vec<Span>,
     /// The attempts that failed, likewise.
     pub failed: Vec<Span>,
+    /// How often an idle drone took what another held.
+    pub stolen: usize,
     /// How many nodes were not built: those that failed beyond the retry rule, and those that wait for them.
     pub unbuilt: usize,
 }
@@ -53,7 +55,7 @@ impl Report {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { makespan, lower_bound, ratio, schedule, failed, unbuilt } = self;
+        let Self { makespan, lower_bound, ratio, schedule, failed, stolen, unbuilt } = self;
         writeln!(
             f,
             "{} builds in {makespan:.1} s; no schedule beats {lower_bound:.1} s: ratio {ratio:.3}",
@@ -61,6 +63,9 @@ impl std::fmt::Display for Report {
         )?;
         if !failed.is_empty() {
             writeln!(f, "{} attempts failed; {unbuilt} nodes were never built", failed.len())?;
+        }
+        if *stolen > 0 {
+            writeln!(f, "{stolen} packages were taken over by an idle drone")?;
         }
         let drones = schedule.iter().chain(failed).map(|span| span.drone).max().map_or(0, |last| last + 1);
         for drone in 0..drones {

@@ -48,7 +48,7 @@ pub(super) async fn lock(
     .ok_or(ApplyError::NotFound)?;
     lock_drone(tx, package, attempt, transition, note).await?;
     let mut cell = match transition {
-        Transition::Claim { .. } => cell_unless_busy(tx, package, run.id).await?,
+        Transition::Claim { .. } | Transition::Steal { .. } => cell_unless_busy(tx, package, run.id).await?,
         _ => cell_waiting(tx, package, run.id).await?,
     };
     cell.run_builds = run.state == RunState::Building;
@@ -69,7 +69,7 @@ async fn lock_drone(
     transition: &Transition,
     note: Note<'_>,
 ) -> Result<(), ApplyError> {
-    if let Transition::Claim { drone } = transition {
+    if let Transition::Claim { drone } | Transition::Steal { drone } = transition {
         let may_claim = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM sessions WHERE id = $2 AND drone_id = $1 AND ended_at IS NULL) AS "open!"
                FROM drones WHERE id = $1 AND state = 'online' FOR SHARE"#,
