@@ -1,7 +1,7 @@
 # Build Swarm. Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does all of its
 # set-up on a fresh Debian 12 with git, build-essential, curl, a Rust toolchain, and root.
 
-.PHONY: demo test bench bench-binhost setup build lint sqlx sqlx-check fmt help
+.PHONY: demo test bench bench-binhost bench-queue setup build lint sqlx sqlx-check fmt help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -27,6 +27,12 @@ bench-binhost:   ## Measure the binhost, JSON lines.
 	@$(MAKE) --no-print-directory setup >&2
 	@$(CARGO) build --release --workspace
 	@$(CARGO) bench --quiet --package swarm-tests --bench binhost -- $(BENCH)
+
+# The same of the queue alone: the scheduler and the claim path; one of its benches with BENCH=NAME.
+bench-queue:   ## Measure the queue, JSON lines.
+	@$(MAKE) --no-print-directory setup >&2
+	@$(CARGO) build --release --workspace
+	@tests/with-services --durable $(CARGO) bench --quiet --package swarm-tests --bench queue -- $(BENCH)
 
 bench-%:
 	@$(MAKE) --no-print-directory bench ONLY=$*

@@ -10,6 +10,7 @@ pub mod generations;
 pub mod health;
 pub mod runs;
 pub mod status;
+pub mod why;
 
 use crate::app::App;
 use axum::Extension;
@@ -83,12 +84,14 @@ fn admin_routes(limit: usize) -> Router<Shared> {
         .route("/runs/{run}/packages", get(runs::packages))
         .route("/packages/{package}", get(runs::package))
         .route("/packages/{package}/attempts", get(runs::attempts))
+        .route("/packages/{package}/why", get(why::package))
         .route("/packages/{package}/release", post(runs::release))
         .route("/packages/{package}/retry", post(runs::retry))
         .route("/attempts/{attempt}", get(runs::attempt))
         .route("/attempts/{attempt}/log", get(runs::log))
         .route("/drones", get(admin::drones))
         .route("/drones/{name}", patch(admin::order_drone))
+        .route("/drones/{name}/why", get(why::drone))
         .route("/drones/{name}/distrust", post(admin::distrust))
         .route("/join-tokens", post(admin::create_join_token))
         .route("/tokens", post(admin::create_token))

@@ -34,3 +34,4 @@ pub mod speed;
 pub mod staging;
 pub mod succession;
 pub mod wake;
+pub mod why;

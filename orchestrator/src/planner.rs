@@ -11,6 +11,7 @@ mod view;
 use crate::app::App;
 use crate::scheduler::{self, Decision, Policy, Snapshot};
 use crate::wake;
+use chrono::{DateTime, Utc};
 pub use seats::{Asks, Choice, Seat, Seats};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -70,8 +71,17 @@ pub async fn run(app: &App) {
     }
 }
 
+/// What the scheduler would see now, and when that is.
+pub async fn look(app: &App) -> sqlx::Result<(Snapshot, DateTime<Utc>)> {
+    let mut view = View::default();
+    view.read(app).await?;
+    let now = view.now();
+    let snapshot = view.snapshot(&app.planner, app.strategy).cloned().unwrap_or_default();
+    Ok((snapshot, now))
+}
+
 /// The scheduler's plan; rank order where it fails (DESIGN 5.4).
-fn plan(app: &App, snapshot: &Snapshot, now: chrono::DateTime<chrono::Utc>) -> BTreeMap<DroneId, Decision> {
+fn plan(app: &App, snapshot: &Snapshot, now: DateTime<Utc>) -> BTreeMap<DroneId, Decision> {
     let planned = std::panic::catch_unwind(|| scheduler::plan(snapshot, Policy::EarliestFinish, now));
     let alarm = planned.is_err().then_some("the scheduler fails: packages are served by rank order");
     app.alarms.set(ALARM, alarm);

@@ -9,6 +9,7 @@
 //! ```
 
 mod assign;
+pub mod explain;
 mod fit;
 mod order;
 mod shares;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use assign::plan;
 use chrono::{DateTime, Utc};
+pub use explain::Explanation;
 pub use shares::Shares;
 use std::collections::{BTreeMap, BTreeSet};
 pub use steal::{Loot, Stealing, Strategy};
@@ -164,22 +166,43 @@ pub enum Reason {
     FasterDrone,
     /// The drone is offline, grounded or draining.
     NotOnline,
+    /// The drone builds something else.
+    Busy,
+    /// The drone asks for nothing, or asks another orchestrator.
+    NotAsking,
+    /// The drone could get it; what goes before it has it first.
+    InTurn,
+}
+
+impl Reason {
+    /// A stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        self.words().0
+    }
+
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::NothingReady => ("nothing_ready", "no package is ready"),
+            Self::Pausing => ("pausing", "it pauses after a failure"),
+            Self::OtherEpoch => ("other_epoch", "it belongs to an epoch that this drone does not hold"),
+            Self::FailedHere => ("failed_here", "it has just failed on this drone; another one shall try"),
+            Self::OtherDrones => ("other_drones", "a rule keeps it for other drones"),
+            Self::Exclusive => ("exclusive", "a rule forbids it beside what is being built"),
+            Self::Memory => ("memory", "it takes more memory than this drone has"),
+            Self::Disk => ("disk", "it takes more disk than this drone has"),
+            Self::FasterDrone => ("faster_drone", "a faster drone, still busy, will have it done earlier"),
+            Self::NotOnline => ("not_online", "this drone is not online: offline, grounded or draining"),
+            Self::Busy => ("busy", "this drone builds something else"),
+            Self::NotAsking => ("not_asking", "this drone does not ask for work here"),
+            Self::InTurn => ("in_turn", "this drone may get it, in its turn"),
+        }
+    }
 }
 
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NothingReady => "no package is ready",
-            Self::Pausing => "what is ready pauses after a failure",
-            Self::OtherEpoch => "what is ready belongs to an epoch that this drone does not hold",
-            Self::FailedHere => "what is ready has just failed on this drone; another one shall try",
-            Self::OtherDrones => "a rule keeps what is ready for other drones",
-            Self::Exclusive => "what is ready must not be built beside what is being built",
-            Self::Memory => "what is ready takes more memory than this drone has",
-            Self::Disk => "what is ready takes more disk than this drone has",
-            Self::FasterDrone => "what is ready is done earlier by a faster drone that is still busy",
-            Self::NotOnline => "this drone is not online: offline, grounded or draining",
-        })
+        f.write_str(self.words().1)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use swarm_protocol::state::{PackageState, RunState};
 use swarm_tests::drone::ScriptedDrone;
@@ -16,12 +17,15 @@ async fn drones_that_claim_at_once_never_get_the_same_package() {
     let swarm = Swarm::start().await;
     let run = swarm.run(plans::epoch(), plans::flat(PACKAGES)).await;
     let mut tasks = Vec::new();
+    let total = Arc::new(AtomicUsize::new(0));
     for number in 0..DRONES {
         let drone = Arc::new(ScriptedDrone::join(&swarm, &format!("drone-{number}"), &plans::epoch()).await);
+        let total = total.clone();
         tasks.push(tokio::spawn(async move {
             let heart = drone.heart();
             let mut claimed = Vec::new();
-            while let Some(claim) = drone.claim(2).await {
+            while total.load(Ordering::Relaxed) < PACKAGES {
+                let Some(claim) = drone.claim(1).await else { continue };
                 // Handing back makes the package claimable again at once: the race goes on.
                 if claimed.len() % 7 == 3 {
                     let hand_back =
@@ -31,10 +35,10 @@ async fn drones_that_claim_at_once_never_get_the_same_package() {
                     claimed.push(None);
                 } else {
                     drone.start(&claim).await.unwrap();
+                    total.fetch_add(1, Ordering::Relaxed);
                     claimed.push(Some(claim.package));
                 }
             }
-            // Its heart outlives its last claim: one drone may find nothing long before the others do.
             (heart, claimed.into_iter().flatten().collect::<Vec<_>>())
         }));
     }

@@ -183,6 +183,13 @@ async fn a_package_that_fails_on_two_drones_is_quarantined_and_its_dependents_ar
     assert_eq!((frozen.counts.quarantined, frozen.counts.blocked, frozen.counts.received), (1, 2, 1));
     assert_eq!((frozen.counts.attempted, frozen.counts.failed), (2, 2));
     let bad = swarm.package(run, "test/bad-1").await;
+    let why = swarm.admin.why_package(bad.id).await.unwrap();
+    let failed: Vec<_> =
+        why.causes.iter().map(|cause| (cause.subject.as_str(), cause.reason.as_str())).collect();
+    assert_eq!(failed, [("second", "package"), ("first", "package")]);
+    let far = swarm.package(run, "test/needs-that-1").await;
+    let why = swarm.admin.why_package(far.id).await.unwrap();
+    assert_eq!(why.causes[0].subject, "test/bad-1", "what it waits behind, two packages away");
     assert_eq!((bad.state, bad.reason.as_deref()), (PackageState::Quarantined, Some("gcc said no")));
     let behind = swarm.package(run, "test/needs-that-1").await;
     assert_eq!(behind.state, PackageState::Blocked);

@@ -1,7 +1,7 @@
 //! The command line: options that every command takes, and the commands. A noun's own arguments are with its file.
 
 use crate::commands::{
-    attempt, drone, event, generation, log, package, quarantine, run, status, target, token,
+    attempt, drone, event, generation, log, package, quarantine, run, status, target, token, why,
 };
 use crate::connection::{self, Options};
 use crate::exit::Exit;
@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Packages(package::Listed),
     /// Show a package: where it stands and why, what it waits for, what waits for it, and its attempts.
     Package(package::Shown),
+    /// Say why a package is not being built, or why a drone has no work.
+    Why(why::Asked),
     /// End the pause of packages that wait after a failure: they may be claimed at once.
     Retry(package::Named),
     /// Packages that failed for reasons of their own.

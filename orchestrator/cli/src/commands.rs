@@ -13,6 +13,7 @@ pub(crate) mod status;
 pub(crate) mod target;
 pub(crate) mod token;
 mod watch;
+pub(crate) mod why;
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -30,6 +31,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
         Command::Run(command) => run::run(context, command).await,
         Command::Packages(which) => package::list(context, which).await,
         Command::Package(which) => package::show(context, which).await,
+        Command::Why(asked) => why::show(context, asked).await,
         Command::Retry(which) => package::retry(context, which).await,
         Command::Quarantine(command) => quarantine::run(context, command).await,
         Command::Attempt(command) => attempt::run(context, command).await,

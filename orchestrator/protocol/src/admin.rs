@@ -9,6 +9,7 @@ mod run;
 mod status;
 mod target;
 mod token;
+mod why;
 
 pub use definition::*;
 pub use drone::*;
@@ -19,3 +20,4 @@ pub use run::*;
 pub use status::*;
 pub use target::*;
 pub use token::*;
+pub use why::*;

@@ -128,3 +128,28 @@ async fn awaited_by(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Neighbour>> 
     .fetch_all(db)
     .await
 }
+
+/// Name and version of a package.
+pub async fn cpv(db: impl PgExecutor<'_>, id: PackageId) -> sqlx::Result<Option<Cpv>> {
+    sqlx::query_scalar!(r#"SELECT cpv AS "cpv: Cpv" FROM packages WHERE id = $1"#, id.0)
+        .fetch_optional(db)
+        .await
+}
+
+/// The quarantined packages behind which a package waits, however far away, each with its reason.
+pub async fn quarantined_before(
+    db: impl PgExecutor<'_>,
+    id: PackageId,
+) -> sqlx::Result<Vec<(Cpv, Option<String>)>> {
+    let rows = sqlx::query!(
+        r#"WITH RECURSIVE behind AS (
+               SELECT on_package_id AS id FROM waits WHERE package_id = $1
+               UNION
+               SELECT w.on_package_id FROM behind b JOIN packages p ON p.id = b.id AND p.state = 'blocked'
+                      JOIN waits w ON w.package_id = b.id)
+           SELECT p.cpv AS "cpv: Cpv", p.reason FROM behind b JOIN packages p ON p.id = b.id
+           WHERE p.state = 'quarantined' ORDER BY p.cpv"#,
+        id.0
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.cpv, row.reason)).collect())
+}

@@ -4,7 +4,7 @@ use super::{ClientError, Http, checked, json, segment};
 use crate::admin::{
     Attempt, AttemptDetail, BundleAccess, BundleUpload, DefinitionEntry, Distrusted, Drone, DroneOrder,
     Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewRun, NewTarget, NewToken,
-    OfferBundles, Package, PackageDetail, PushedDefinition, Republish, Run, Status, Target, Token,
+    OfferBundles, Package, PackageDetail, PushedDefinition, Republish, Run, Status, Target, Token, Why,
     Workstation, World,
 };
 use crate::drone::{
@@ -239,6 +239,16 @@ impl AdminClient {
     /// A package with its surroundings.
     pub async fn package(&self, package: PackageId) -> Result<PackageDetail, ClientError> {
         self.0.get(&format!("/api/v1/packages/{package}")).await
+    }
+
+    /// Why a package is not being built.
+    pub async fn why_package(&self, package: PackageId) -> Result<Why, ClientError> {
+        self.0.get(&format!("/api/v1/packages/{package}/why")).await
+    }
+
+    /// Why a drone has no work.
+    pub async fn why_drone(&self, name: &str) -> Result<Why, ClientError> {
+        self.0.get(&format!("/api/v1/drones/{}/why", segment(name))).await
     }
 
     /// Releases a quarantined package.
