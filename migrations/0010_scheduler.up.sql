@@ -9,5 +9,12 @@ ALTER TABLE packages
     -- Since when it is needed with nothing unmet; of other packages, when they last were.
     ADD COLUMN ready_since  timestamptz NOT NULL DEFAULT swarm_now();
 
+-- Failures before this speak against nobody any more: a person, or a pause, came after them.
+ALTER TABLE runs ADD COLUMN blamed_since timestamptz NOT NULL DEFAULT swarm_now();
+ALTER TABLE drones ADD COLUMN blamed_since timestamptz NOT NULL DEFAULT swarm_now();
+
+-- How often a drone was grounded for failing since it built something: while it is more than 0, it is on probation.
+ALTER TABLE drones ADD COLUMN groundings integer NOT NULL DEFAULT 0 CHECK (groundings >= 0);
+
 -- How much faster a drone builds than one of speed 1, measured; 1 until there is something to compare.
 ALTER TABLE drones ADD COLUMN speed double precision NOT NULL DEFAULT 1 CHECK (speed > 0);

@@ -81,6 +81,7 @@ fn admin_routes(limit: usize) -> Router<Shared> {
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::show))
         .route("/runs/{run}/cancel", post(runs::cancel))
+        .route("/runs/{run}/thaw", post(runs::thaw))
         .route("/runs/{run}/packages", get(runs::packages))
         .route("/packages/{package}", get(runs::package))
         .route("/packages/{package}/attempts", get(runs::attempts))

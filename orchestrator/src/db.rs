@@ -1,6 +1,7 @@
 //! Postgres: one file per table or per act. Every change of a machine's state goes through [`transition`].
 
 pub mod attempts;
+pub mod blame;
 pub mod claims;
 pub mod definitions;
 pub mod drones;

@@ -4,6 +4,7 @@
 //! and no clock, no database, no randomness. `db::transition` applies them in transactions; the model in
 //! `tests/claim_model.rs` explores the very same functions exhaustively.
 
+pub mod blame;
 pub mod drone;
 pub mod package;
 pub mod retry;

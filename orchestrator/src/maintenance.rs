@@ -4,6 +4,7 @@
 //! Silence counts only while we were listening (law 4): the leader judges no drone before it has been in office for a
 //! full grace time, and begins anew when its Postgres session broke or the clocks jumped.
 
+mod blame;
 mod gates;
 mod leader;
 mod orphans;
@@ -83,6 +84,7 @@ async fn turn(app: &App, office: &mut Option<Office>, asked: &mut Asked) -> anyh
     gates::end_lost(app, office.listened()).await?;
     silence::reclaim(app, office.listened()).await?;
     sweep::redrive(app).await?;
+    blame::judge(app).await?;
     speeds::measure(app).await?;
     promote::advance(app).await?;
     retention::follow(app, asked).await?;

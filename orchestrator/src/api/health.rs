@@ -48,6 +48,7 @@ pub async fn degraded(app: &App) -> sqlx::Result<Vec<String>> {
     }
     degraded.extend(db::stuck::unresolved(&app.db).await?);
     degraded.extend(db::stuck::unbuilt(&app.db).await?);
+    degraded.extend(db::stuck::frozen(&app.db).await?);
     if app.turned.elapsed() > MISSED_TURNS * app.times.maintenance_seconds {
         degraded.push("the maintenance loop does not turn".to_owned());
     }

@@ -151,6 +151,19 @@ pub async fn cancel(
     answer(&app, run).await
 }
 
+/// Lets a frozen run go on.
+pub async fn thaw(
+    State(app): State<Shared>,
+    _: Admin,
+    Path(run): Path<RunId>,
+) -> Result<axum::Json<Run>, ApiError> {
+    let mut tx = app.db.begin().await?;
+    runs::apply(&mut tx, run, Transition::Thaw, None).await?;
+    tx.commit().await?;
+    app.wake.all();
+    answer(&app, run).await
+}
+
 /// The packages of a run, by rank.
 pub async fn packages(
     State(app): State<Shared>,

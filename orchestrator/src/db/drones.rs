@@ -3,13 +3,15 @@
 use super::events::{self, NewEvent};
 use super::overdue::Listened;
 use super::rules::Rules;
+use crate::machine::blame::{self, failures_allowed};
 use crate::machine::drone::{self, Transition};
 use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashMap;
+use std::time::Duration;
 use swarm_protocol::admin::{Drone, Work};
 use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::{AttemptId, DroneId, PackageId, RunId};
-use swarm_protocol::state::{AttemptPhase, DroneState, Outcome};
+use swarm_protocol::state::{AttemptPhase, DroneState, FailureClass, Outcome};
 
 /// Stores a new drone; `None` when the name is taken.
 pub async fn insert(
@@ -69,11 +71,14 @@ pub async fn apply(
     sqlx::query!(
         "UPDATE drones SET state = $2,
              consecutive_failures = CASE WHEN $2 = 'grounded'::drone_state THEN 0 ELSE consecutive_failures END,
-             grounded_until = CASE WHEN $2 = 'grounded'::drone_state THEN swarm_now() + make_interval(secs => $3) END
+             grounded_until = CASE WHEN $2 = 'grounded'::drone_state THEN swarm_now() + make_interval(secs => $3) END,
+             groundings = CASE WHEN $4 THEN 0 ELSE groundings END,
+             blamed_since = CASE WHEN $4 THEN swarm_now() ELSE blamed_since END
          WHERE id = $1",
         id.0,
         after as DroneState,
-        f64::from(grounded_seconds)
+        f64::from(grounded_seconds),
+        transition == Transition::Resume
     )
     .execute(&mut *tx)
     .await?;
@@ -87,34 +92,80 @@ pub async fn apply(
 pub(super) async fn count_outcome(
     tx: &mut PgConnection,
     id: DroneId,
+    package: PackageId,
     outcome: Outcome,
+    class: Option<FailureClass>,
     rules: &Rules,
 ) -> sqlx::Result<()> {
     match outcome {
         Outcome::Received => {
             sqlx::query!(
-                "UPDATE drones SET consecutive_failures = 0 WHERE id = $1 AND consecutive_failures > 0",
+                "UPDATE drones SET consecutive_failures = 0, groundings = 0
+                 WHERE id = $1 AND (consecutive_failures > 0 OR groundings > 0)",
                 id.0
             )
             .execute(tx)
             .await?;
         }
+        // What fails for its own reasons elsewhere as well says nothing of this drone.
+        Outcome::Failed
+            if class == Some(FailureClass::Package) && fails_elsewhere(tx, id, package).await? => {}
         Outcome::Failed => {
-            let failures = sqlx::query_scalar!(
+            let row = sqlx::query!(
                 "UPDATE drones SET consecutive_failures = consecutive_failures + 1 WHERE id = $1
-                 RETURNING consecutive_failures",
+                 RETURNING consecutive_failures, groundings",
                 id.0
             )
             .fetch_one(&mut *tx)
             .await?;
-            if failures >= rules.drone_failures {
-                let reason = format!("{failures} failures in a row");
-                apply(tx, id, Transition::Ground, rules.grounded_seconds, Some(&reason)).await?;
+            if row.consecutive_failures
+                >= failures_allowed(rules.drone_failures, row.groundings.unsigned_abs())
+            {
+                let reason = match row.consecutive_failures {
+                    1 => "it failed on probation".to_owned(),
+                    failures => format!("{failures} failures in a row"),
+                };
+                ground_again(tx, id, rules, &reason).await?;
             }
         }
         _ => {}
     }
     Ok(())
+}
+
+async fn fails_elsewhere(tx: &mut PgConnection, drone: DroneId, package: PackageId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM attempts WHERE package_id = $1 AND class = 'package' AND drone_id <> $2) AS "is!""#,
+        package.0,
+        drone.0
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// Grounds a drone for what failed on it: twice as long as the last time, unless it has built something since.
+pub async fn ground_again(
+    tx: &mut PgConnection,
+    id: DroneId,
+    rules: &Rules,
+    reason: &str,
+) -> sqlx::Result<bool> {
+    let groundings =
+        sqlx::query_scalar!("SELECT groundings FROM drones WHERE id = $1 FOR NO KEY UPDATE", id.0)
+            .fetch_one(&mut *tx)
+            .await?;
+    let pause = blame::pause(Duration::from_secs(rules.grounded_seconds.into()), groundings.unsigned_abs());
+    let seconds = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX);
+    if !apply(tx, id, Transition::Ground, seconds, Some(reason)).await? {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "UPDATE drones SET groundings = groundings + 1, blamed_since = swarm_now() WHERE id = $1",
+        id.0
+    )
+    .execute(tx)
+    .await?;
+    Ok(true)
 }
 
 /// Sets whether a drone's plans and verdicts are believed.

@@ -205,11 +205,14 @@ pub async fn apply(
             .ok_or(RunError::NotFound)?;
     let after = run::step(state, transition).ok_or(RunError::State(state))?;
     sqlx::query!(
-        "UPDATE runs SET state = $2, reason = $3, ended_at = CASE WHEN $4 THEN swarm_now() END WHERE id = $1",
+        "UPDATE runs SET state = $2, reason = $3, ended_at = CASE WHEN $4 THEN swarm_now() END,
+             blamed_since = CASE WHEN $5 THEN swarm_now() ELSE blamed_since END
+         WHERE id = $1",
         run.0,
         after as RunState,
         reason,
-        after.is_over()
+        after.is_over(),
+        transition == Transition::Thaw
     )
     .execute(&mut *tx)
     .await?;

@@ -102,6 +102,8 @@ pub struct Online {
     pub memory_bytes: i64,
     /// Bytes of disk that were free at its last heartbeat.
     pub disk_bytes: i64,
+    /// It comes from a pause, and has built nothing since.
+    pub on_probation: bool,
 }
 
 /// The drones that are online.
@@ -109,7 +111,7 @@ pub async fn online(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Online>> {
     sqlx::query_as!(
         Online,
         r#"SELECT d.id AS "drone: DroneId", d.name, d.speed, s.memory_bytes,
-                  COALESCE(p.disk_free_bytes, 0) AS "disk_bytes!"
+                  COALESCE(p.disk_free_bytes, 0) AS "disk_bytes!", d.groundings > 0 AS "on_probation!"
            FROM drones d JOIN sessions s ON s.drone_id = d.id AND s.ended_at IS NULL
                 LEFT JOIN drone_pulse p ON p.drone_id = d.id
            WHERE d.state = 'online' AND NOT COALESCE(p.stopping, false) ORDER BY d.id"#

@@ -33,6 +33,16 @@ pub async fn unresolved(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
     Ok(sentences.collect())
 }
 
+/// A sentence for each run that waits for a person.
+pub async fn frozen(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
+    let rows = sqlx::query!(
+        r#"SELECT r.id AS "id: RunId", t.name AS "target: TargetName", COALESCE(r.reason, 'it failed') AS "reason!"
+           FROM runs r JOIN targets t ON t.id = r.target_id WHERE r.state = 'frozen' ORDER BY r.id"#
+    );
+    let rows = rows.fetch_all(db).await?.into_iter();
+    Ok(rows.map(|row| format!("run {} of {} is frozen: {}", row.id, row.target, row.reason)).collect())
+}
+
 /// A sentence for each run of which nothing is built although packages are ready.
 pub async fn unbuilt(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
     let rows = sqlx::query!(

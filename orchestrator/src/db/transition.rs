@@ -113,8 +113,8 @@ pub async fn apply(
         if let Some(usage) = note.usage {
             attempts::used(tx, attempt.id, usage).await?;
         }
-        if let AttemptChange::End(outcome, _) = change.attempt {
-            drones::count_outcome(tx, attempt.drone, outcome, rules).await?;
+        if let AttemptChange::End(outcome, class) = change.attempt {
+            drones::count_outcome(tx, attempt.drone, locked.package, outcome, class, rules).await?;
         }
     }
     let artifact = match note.staged {

@@ -22,6 +22,8 @@ pub(super) struct View {
     snapshot: Snapshot,
     /// As if nobody waited.
     drones: Vec<Drone>,
+    /// Those that get one package at a time.
+    on_probation: BTreeSet<DroneId>,
     shares: Shares,
     /// Drones that had work at the last reading and have none now, and until when they are expected.
     returning: BTreeMap<DroneId, DateTime<Utc>>,
@@ -61,6 +63,8 @@ impl View {
             job: job(ready.job),
         });
         self.snapshot.ready = ready.collect();
+        let on_probation = online.iter().filter(|drone| drone.on_probation);
+        self.on_probation = on_probation.map(|drone| drone.drone).collect();
         self.drones = online
             .into_iter()
             .map(|online| {
@@ -98,7 +102,11 @@ impl View {
         let now = self.now();
         let drones = self.drones.iter().map(|drone| {
             let returns_until = self.returning.get(&drone.drone).copied().filter(|until| *until > now);
-            seated(drone.clone(), seats, returns_until)
+            let mut drone = seated(drone.clone(), seats, returns_until);
+            if self.on_probation.contains(&drone.drone) {
+                drone.wants = drone.wants.min(1_usize.saturating_sub(drone.work.len()));
+            }
+            drone
         });
         self.snapshot.drones = drones.collect();
         self.snapshot.stealing = seats.stealing(strategy, now.timestamp_micros().unsigned_abs());

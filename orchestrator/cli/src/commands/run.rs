@@ -41,6 +41,11 @@ pub(crate) enum Command {
         /// The run's id.
         run: RunId,
     },
+    /// Let a frozen run go on.
+    Thaw {
+        /// The run's id.
+        run: RunId,
+    },
     /// Cancel a run; its builds end with it.
     Cancel {
         /// The run's id.
@@ -91,6 +96,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
             output.show(&runs, |runs| listed(runs))?;
         }
         Command::Show { run } => output.show(&context.ask(client.run(*run)).await?, shown)?,
+        Command::Thaw { run } => output.show(&context.ask(client.thaw_run(*run)).await?, verdict)?,
         Command::Cancel { run } => output.show(&context.ask(client.cancel_run(*run)).await?, verdict)?,
     }
     Ok(Exit::Ok)
@@ -274,8 +280,8 @@ pub(super) fn verdict(run: &Run) -> String {
             );
         }
         RunState::Frozen => format!(
-            "; `swarm quarantine list --run {id}` says why, then `swarm quarantine release PACKAGE` or \
-             `swarm run cancel {id}`"
+            "; `swarm quarantine list --run {id}` says why, then `swarm quarantine release PACKAGE`, \
+             `swarm run thaw {id}` or `swarm run cancel {id}`"
         ),
         RunState::Failed if !run.findings.is_empty() => {
             let findings = count(i64::try_from(run.findings.len()).unwrap_or(i64::MAX), "finding");

@@ -221,6 +221,11 @@ impl AdminClient {
         self.0.post(&format!("/api/v1/runs/{run}/cancel"), &()).await
     }
 
+    /// Lets a frozen run go on.
+    pub async fn thaw_run(&self, run: RunId) -> Result<Run, ClientError> {
+        self.0.post(&format!("/api/v1/runs/{run}/thaw"), &()).await
+    }
+
     /// The packages of a run, by rank.
     pub async fn packages(&self, run: RunId) -> Result<Vec<Package>, ClientError> {
         self.0.get(&format!("/api/v1/runs/{run}/packages")).await
