@@ -262,9 +262,20 @@ impl ScriptedDrone {
         self.client.complete(claim.attempt, complete).await
     }
 
+    /// The same drone, which from now on speaks to the orchestrator at `url`.
+    #[must_use]
+    pub fn at(self, url: &str) -> Self {
+        Self { client: DroneClient::new(url, Some(self.token.clone())), ..self }
+    }
+
     /// Builds a claimed package from start to end.
     pub async fn build(&self, claim: &Claim) {
         self.start(claim).await.unwrap();
+        self.build_started(claim).await;
+    }
+
+    /// Builds to the end what it has started.
+    pub async fn build_started(&self, claim: &Claim) {
         let complete = self.upload(claim).await;
         let completed = self.complete(claim, &complete).await.unwrap();
         assert_eq!(completed.result, Completion::Received, "{:?}", completed.reason);

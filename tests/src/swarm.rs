@@ -40,6 +40,17 @@ pub struct Swarm {
     _ports: [Port; 2],
 }
 
+/// Another orchestrator of the same swarm.
+pub struct Second {
+    /// Its base URL.
+    pub url: String,
+    /// An admin's client of it.
+    pub admin: AdminClient,
+    /// The process.
+    pub process: Process,
+    _port: Port,
+}
+
 /// How a swarm is set up.
 pub struct Settings {
     /// The address that the daemons listen on.
@@ -153,6 +164,22 @@ impl Swarm {
         command.arg("--config").arg(self.path().join("orchestrator.toml"));
         self.orchestrator = Some(Process::start(&mut command, &self.path().join("orchestrator.log")));
         answers(&format!("{}/readyz", self.url()), 20).await;
+    }
+
+    /// Starts another orchestrator on the same Postgres, Redis and binhost.
+    pub async fn second_orchestrator(&self) -> Second {
+        let port = Port::reserve(self.orchestrator_address.ip());
+        let first = std::fs::read_to_string(self.path().join("orchestrator.toml")).unwrap();
+        let config = self.path().join("second.toml");
+        let listen = |address| format!("listen = \"{address}\"");
+        std::fs::write(&config, first.replace(&listen(self.orchestrator_address), &listen(port.address)))
+            .unwrap();
+        let mut command = Command::new(binary("build-orchestrator"));
+        command.arg("--config").arg(&config);
+        let process = Process::start(&mut command, &self.path().join("second.log"));
+        let url = format!("http://{}", port.address);
+        answers(&format!("{url}/readyz"), 20).await;
+        Second { admin: AdminClient::new(&url, self.token.clone()), url, process, _port: port }
     }
 
     /// Starts the binhost and waits until it can serve.
