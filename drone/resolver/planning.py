@@ -17,12 +17,14 @@ import index
 import keys
 import options
 import stages
+import substitutes
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     session.mask(request["mask"])
     config = session.configured(options.build_graph(request["wants"]))
     built = keys.Keys(config.target_config)
+    earlier = substitutes.Earlier(config.target_config, request["index"])
     index.leave_out(request["index"], built.outdated(request["keys"]))
     session.offer(config, request["index"])
     refused = findings.of_world(config.target_config, request["world"])
@@ -34,7 +36,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if any(one["kind"] != "cycle" for one in refused):
         return {"plan": None, "findings": refused}
     plan = graph.plan(depgraph, built)
-    unbreakable = stages.stage(depgraph, plan)
+    unbreakable = stages.stage(depgraph, plan, earlier)
     if unbreakable:
         return {"plan": None, "findings": unbreakable}
     return {"plan": plan, "findings": [*findings.remarks(depgraph), *hazards.of_plan(depgraph)]}

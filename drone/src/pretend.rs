@@ -20,6 +20,8 @@ pub struct Entry {
     pub package: Result<Cpv, String>,
     /// A binary's BUILD_ID.
     pub build_id: Option<i32>,
+    /// Whether it takes the place of what is installed: an update, a downgrade or the same version again.
+    pub replaces: bool,
 }
 
 /// The entries of a list, in its order.
@@ -30,7 +32,8 @@ pub fn entries(output: &str) -> Vec<Entry> {
 
 fn entry(line: &str) -> Option<Entry> {
     let (head, rest) = line.trim_start().strip_prefix('[')?.split_once("] ")?;
-    let kind = head.split_whitespace().next()?.to_owned();
+    let kind = head.split_whitespace().next()?;
+    let flags = head.trim_start().strip_prefix(kind)?;
     let word = rest.split_whitespace().next()?;
     if !word.contains('/') {
         return None;
@@ -40,7 +43,7 @@ fn entry(line: &str) -> Option<Entry> {
         Ok(cpv) => (Ok(cpv), None),
         Err(_) => numbered(text).map_or((Err(word.to_owned()), None), |(cpv, id)| (Ok(cpv), Some(id))),
     };
-    Some(Entry { kind, package, build_id })
+    Some(Entry { kind: kind.to_owned(), package, build_id, replaces: flags.contains(['U', 'D', 'R']) })
 }
 
 /// `cat/pn-1.0-2` → (`cat/pn-1.0`, 2)
@@ -77,6 +80,8 @@ pub fn not_the_closure(entries: &[Entry], closure: &[Dependency]) -> Vec<String>
 /// The package itself may be in the list, and so may packages tied to a dependency by PDEPEND only (`post`, their atoms):
 /// a tool whose plugin build-depends on it (PORTAGE.md 3). Such a plugin brings dependencies of its own, which cannot be
 /// told from missing ones; the list then proves nothing and is empty here. The comparison of the VDB stays.
+///
+/// So it is in an early stage where Portage would replace what is installed: an earlier build stands for it on purpose.
 #[must_use]
 pub fn missing(entries: &[Entry], claim: &Claim, post: &[String]) -> Vec<String> {
     let is_itself = |cpv: &Cpv| cpv.cp() == claim.cpv.cp();
@@ -84,7 +89,8 @@ pub fn missing(entries: &[Entry], claim: &Claim, post: &[String]) -> Vec<String>
     let installs = |kind: &str| kind == "ebuild" || kind == "binary";
     let is = |entry: &Entry, what: &dyn Fn(&Cpv) -> bool| entry.package.as_ref().is_ok_and(what);
     let listed: Vec<_> = entries.iter().filter(|entry| !is(entry, &is_itself)).collect();
-    if listed.iter().any(|entry| installs(&entry.kind) && is(entry, &is_post)) {
+    let stands_in = |entry: &Entry| claim.stage > 0 && entry.replaces;
+    if listed.iter().any(|entry| installs(&entry.kind) && (is(entry, &is_post) || stands_in(entry))) {
         return Vec::new();
     }
     listed.into_iter().map(shown).collect()
@@ -149,6 +155,15 @@ mod tests {
         assert_eq!(missing(&entries(LIST), &claim, &[">=sys-libs/zlib-1:0".into()]).len(), 0);
         let itself = entries("[ebuild  N ] app-arch/pigz-2.8\n");
         assert!(missing(&itself, &claim, &[]).is_empty());
+    }
+
+    #[test]
+    fn in_an_early_stage_an_earlier_build_may_stand_for_a_package() {
+        let list = entries("[ebuild     U  ] a/b-2 [1]\n[ebuild  N     ] a/new-1\n");
+        let early = Claim { stage: 1, ..claim("a/x-1", &[]) };
+        assert_eq!(missing(&list, &claim("a/x-1", &[]), &[]).len(), 2);
+        assert!(missing(&list, &early, &[]).is_empty());
+        assert_eq!(missing(&list[1..], &early, &[]), ["[ebuild] a/new-1"]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(crate) fn claim(cpv: &str, closure: &[&str]) -> Claim {
         use_flags: Vec::new(),
         build_id: BuildId(2),
         closure: closure.iter().map(|cpv| dependency(cpv)).collect(),
+        stage: 0,
         reduced: vec![],
         ticket: swarm_protocol::ticket::SignedTicket("ticket".to_owned()),
         max_artifact_bytes: 1 << 30,

@@ -18,7 +18,6 @@ use question::{Bench, atoms, edges, launcher, shown};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
-use swarm_protocol::plan::Plan;
 use swarm_protocol::resolution::FindingKind;
 use swarm_protocol::state::FailureClass;
 use tokio::process::Command;
@@ -261,57 +260,6 @@ async fn what_ebuilds_say_about_their_builds_is_passed_on() {
     assert_eq!(said, expected);
     assert!(findings[4].detail.contains("@BINARY-REDISTRIBUTABLE: EULA:"), "{}", findings[4].detail);
     assert_eq!(findings[0].wanted_by, ["test/fine-1", "@world"]);
-}
-
-/// PORTAGE.md 4: components of the waits, which Portage need not report.
-#[tokio::test(flavor = "multi_thread")]
-async fn packages_that_wait_for_each_other_are_staged() {
-    let Some(here) = Bench::new() else { return };
-    let both = |dependencies: &str| format!("DEPEND=\"{dependencies}\"\nRDEPEND=\"{dependencies}\"");
-    let flags = "IUSE=\"+harfbuzz +png\"\n";
-    here.ebuild(
-        "freetype",
-        "2",
-        &(flags.to_owned() + &both("harfbuzz? ( test/harfbuzz ) png? ( test/png )")),
-    );
-    // The parent's demand, at which Portage's own solutions end: the last stage has it.
-    here.ebuild("program", "1", &both("test/freetype[harfbuzz]"));
-    here.ebuild("harfbuzz", "6", &both("test/freetype"));
-    here.ebuild("png", "1", "");
-    let plan = here.plan(&["test/program"], None).await;
-    let staged = |plan: &Plan| {
-        let name = |index: u32| plan.packages[index as usize].cpv.to_string();
-        let [staging] = &plan.stagings[..] else { panic!("{:#?}", plan.stagings) };
-        let members: Vec<_> = staging.members.iter().map(|&member| name(member)).collect();
-        let reduced: Vec<_> = staging
-            .reduced
-            .iter()
-            .map(|reduced| {
-                let off: Vec<_> = reduced.disabled.iter().map(ToString::to_string).collect();
-                let ends: Vec<_> = reduced.edges.iter().map(|(end, _)| name(*end)).collect();
-                format!("{} -{}: {}", name(reduced.package), off.join(" -"), ends.join(" "))
-            })
-            .collect();
-        (members.join(" "), reduced.join("; "))
-    };
-    let expected = ("test/freetype-2 test/harfbuzz-6", "test/freetype-2 -harfbuzz: test/png-1");
-    assert_eq!(staged(&plan), (expected.0.to_owned(), expected.1.to_owned()));
-
-    // Through what a tool needs at run time, where Portage sees no cycle; and a flag that brings another dependency.
-    here.ebuild("tool", "1", "IUSE=\"+doc\"\nRDEPEND=\"doc? ( test/book ) !doc? ( test/png )\"");
-    here.ebuild("book", "1", "IUSE=\"+tool\"\nREQUIRED_USE=\"tool\"\nBDEPEND=\"tool? ( test/press )\"");
-    here.ebuild("press", "1", "BDEPEND=\"test/tool\"");
-    let plan = here.plan(&["test/book", "test/png"], None).await;
-    let expected = ("test/book-1 test/press-1", "test/tool-1 -doc: test/png-1");
-    assert_eq!(staged(&plan), (expected.0.to_owned(), expected.1.to_owned()));
-
-    // harfbuzz of stage 1 would not be built with a freetype without harfbuzz: nothing breaks it.
-    here.ebuild("harfbuzz", "6", &both("test/freetype[harfbuzz]"));
-    let cycle = here.finding(&["test/program"], FindingKind::Cycle).await;
-    assert_eq!(cycle.atom.as_deref(), Some("test/freetype-2"));
-    assert_eq!(cycle.wanted_by, ["test/harfbuzz-6"]);
-    let edge = "test/freetype-2 needs test/harfbuzz-6 (buildtime, runtime; USE: harfbuzz)";
-    assert!(cycle.detail.contains(edge), "{}", cycle.detail);
 }
 
 /// What the base root alone has: no client could install it.

@@ -10,7 +10,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{Dfs, DfsPostOrder};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use swarm_protocol::gentoo::Cpv;
-use swarm_protocol::plan::{Edge, Plan, Reduced};
+use swarm_protocol::plan::{Edge, Plan, Staging};
 use swarm_protocol::state::EdgeKind;
 
 /// What a package is believed to take where nothing is known, in seconds on a drone of speed 1.
@@ -27,7 +27,7 @@ pub struct Graph {
     pub positions: Vec<i32>,
     /// An order in which every package stands behind all that it waits for.
     pub order: Vec<usize>,
-    /// The expected build times; nothing for what is kept.
+    /// The expected build times; nothing for what is kept or a substitute.
     pub estimates: Vec<f64>,
     /// The expected build time plus the longest chain of them that waits behind.
     pub ranks: Vec<f64>,
@@ -70,16 +70,15 @@ impl Graph {
     pub fn of(plan: &Plan) -> Result<Self, PlanError> {
         check(plan)?;
         let rows = staging::rows(plan)?;
-        let runtime = subgraph(plan, &BTreeMap::new(), EdgeKind::Runtime);
-        let waits = waits(plan, &rows, &runtime);
+        let waits = waits(plan, &rows);
         let order = build_order(plan, &rows, &waits)?;
         let estimate = |row: &Row| match &plan.packages[row.package] {
-            package if package.keep.is_some() => 0.0,
+            package if package.keep.is_some() || row.substitute.is_some() => 0.0,
             package => package.estimate_seconds.unwrap_or(UNKNOWN_ESTIMATE_SECONDS),
         };
         let estimates: Vec<f64> = rows.iter().map(estimate).collect();
         let ranks = ranks(&waits, &order, &estimates);
-        let places = positions(&runtime);
+        let places = positions(&subgraph(plan, &Instead::new(), EdgeKind::Runtime));
         let positions = rows.iter().map(|row| places[row.package]).collect();
         Ok(Self { rows, waits, positions, order, estimates, ranks })
     }
@@ -107,18 +106,21 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// The plan's packages with their edges of one kind, dependent → dependency; those of `reduced` packages are as told.
-fn subgraph(plan: &Plan, reduced: &BTreeMap<u32, &Reduced>, kind: EdgeKind) -> DiGraph<(), ()> {
+/// Edges of packages that differ from those in [`Plan::edges`].
+type Instead<'a> = BTreeMap<u32, &'a [(u32, Vec<EdgeKind>)]>;
+
+/// The plan's packages with their edges of one kind, dependent → dependency.
+fn subgraph(plan: &Plan, instead: &Instead<'_>, kind: EdgeKind) -> DiGraph<(), ()> {
     let mut graph = DiGraph::with_capacity(plan.packages.len(), plan.edges.len());
     for _ in &plan.packages {
         graph.add_node(());
     }
     let full = plan.edges.iter().map(|Edge(dependent, dependency, kinds)| (*dependent, *dependency, kinds));
-    let full = full.filter(|(dependent, ..)| !reduced.contains_key(dependent));
-    let less = reduced.values().flat_map(|reduced| {
-        reduced.edges.iter().map(|(dependency, kinds)| (reduced.package, *dependency, kinds))
-    });
-    for (dependent, dependency, _) in full.chain(less).filter(|(.., kinds)| kinds.contains(&kind)) {
+    let full = full.filter(|(dependent, ..)| !instead.contains_key(dependent));
+    let others = instead
+        .iter()
+        .flat_map(|(package, edges)| edges.iter().map(|(dependency, kinds)| (*package, *dependency, kinds)));
+    for (dependent, dependency, _) in full.chain(others).filter(|(.., kinds)| kinds.contains(&kind)) {
         graph.add_edge(node(dependent as usize), node(dependency as usize), ());
     }
     graph
@@ -128,21 +130,32 @@ fn node(index: usize) -> NodeIndex {
     NodeIndex::new(index)
 }
 
-fn waits(plan: &Plan, rows: &[Row], runtime: &DiGraph<(), ()>) -> Vec<BTreeSet<usize>> {
+fn waits(plan: &Plan, rows: &[Row]) -> Vec<BTreeSet<usize>> {
     let stages = Stages::of(plan, rows);
-    let reduced = plan.stagings.iter().flat_map(|staging| &staging.reduced);
-    let reduced: BTreeMap<_, _> = reduced.map(|reduced| (reduced.package, reduced)).collect();
-    let full = Closures::of(subgraph(plan, &BTreeMap::new(), EdgeKind::Buildtime), runtime.clone());
-    let less = Closures::of(
-        subgraph(plan, &reduced, EdgeKind::Buildtime),
-        subgraph(plan, &reduced, EdgeKind::Runtime),
-    );
-    rows.iter()
-        .map(|row| {
-            let needed = if row.stage == 1 { less.needs(row.package) } else { full.needs(row.package) };
-            needed.into_iter().filter_map(|package| stages.provider(row, package)).collect()
-        })
-        .collect()
+    let as_planned = Instead::new();
+    let full = Closures::of_plan(plan, &as_planned, &as_planned);
+    // Another staging's packages are there as they will be published.
+    let early = |staging: &Staging| {
+        let first: Instead<'_> = staging::early(staging).collect();
+        // So is, in stage 2, a reduced package that is no member.
+        let is_member = |package: &u32| staging.members.contains(package);
+        let second = staging::early(staging).filter(|(package, _)| is_member(package)).collect();
+        [Closures::of_plan(plan, &first, &first), Closures::of_plan(plan, &as_planned, &second)]
+    };
+    let early: Vec<_> = plan.stagings.iter().map(early).collect();
+    let waits = |row: &Row| -> BTreeSet<usize> {
+        if row.substitute.is_some() {
+            return BTreeSet::new();
+        }
+        let closures = match (stages.staging(row), row.stage) {
+            (Some(staging), 1) => &early[staging][0],
+            (Some(staging), _) => &early[staging][1],
+            (None, _) => &full,
+        };
+        let needed = closures.needs(row.package);
+        needed.into_iter().filter_map(|package| stages.provider(row, package)).collect()
+    };
+    rows.iter().map(waits).collect()
 }
 
 /// What packages need in their roots, from dependency edges of the two kinds that count, dependent → dependency.
@@ -154,6 +167,12 @@ pub(crate) struct Closures {
 impl Closures {
     pub(crate) fn of(buildtime: DiGraph<(), ()>, runtime: DiGraph<(), ()>) -> Self {
         Self { buildtime, runtime }
+    }
+
+    /// Those of a plan, with these edges in place of the planned ones.
+    fn of_plan(plan: &Plan, buildtime: &Instead<'_>, runtime: &Instead<'_>) -> Self {
+        let buildtime = subgraph(plan, buildtime, EdgeKind::Buildtime);
+        Self::of(buildtime, subgraph(plan, runtime, EdgeKind::Runtime))
     }
 
     /// The runtime closure of a package's build-time dependencies, the package itself among them where they need it.
@@ -190,7 +209,8 @@ fn build_order(plan: &Plan, rows: &[Row], waits: &[BTreeSet<usize>]) -> Result<V
             } else {
                 let mut cycle: Vec<_> = component
                     .iter()
-                    .map(|node| plan.packages[rows[node.index()].package].cpv.clone())
+                    .map(|node| &rows[node.index()])
+                    .map(|row| row.cpv(&plan.packages[row.package]).clone())
                     .collect();
                 cycle.sort();
                 cycle.dedup();
@@ -230,7 +250,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
-    use swarm_protocol::plan::Staging;
 
     fn plan(packages: &[(&str, f64)], edges: &serde_json::Value) -> Plan {
         let packages: Vec<_> = packages
@@ -289,81 +308,6 @@ mod tests {
         assert_eq!(Graph::of(&outside), Err(PlanError::Edge(0, 1, 1)));
         let negative = plan(&[("a/x-1", -1.0)], &json!([]));
         assert_eq!(Graph::of(&negative), Err(PlanError::Estimate("a/x-1".parse().unwrap())));
-    }
-
-    /// freetype[harfbuzz] ↔ harfbuzz, and a program that uses both.
-    fn cycle() -> Plan {
-        let edges = json!([
-            [0, 1, ["buildtime", "runtime"]],
-            [1, 0, ["buildtime", "runtime"]],
-            [2, 1, ["buildtime", "runtime"]],
-            [0, 3, ["buildtime", "runtime"]]
-        ]);
-        let packages =
-            [("m/freetype-2", 1.0), ("m/harfbuzz-6", 2.0), ("a/program-1", 4.0), ("a/zlib-1", 8.0)];
-        let mut plan = plan(&packages, &edges);
-        plan.packages[0].use_flags = vec!["harfbuzz".parse().unwrap(), "png".parse().unwrap()];
-        plan
-    }
-
-    fn staging(edges: Vec<(u32, Vec<EdgeKind>)>) -> Staging {
-        let disabled = vec!["harfbuzz".parse().unwrap()];
-        Staging { members: vec![0, 1], reduced: vec![Reduced { package: 0, disabled, edges }] }
-    }
-
-    #[test]
-    fn a_cycle_is_built_in_stages() {
-        let mut plan = cycle();
-        assert!(matches!(Graph::of(&plan), Err(PlanError::Cycle(_))));
-        plan.stagings = vec![staging(vec![(3, vec![EdgeKind::Buildtime, EdgeKind::Runtime])])];
-        let graph = Graph::of(&plan).unwrap();
-        let rows: Vec<_> = graph.rows.iter().map(|row| (row.package, row.stage)).collect();
-        assert_eq!(rows, [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1), (1, 1), (0, 2)]);
-        let flags = |row: usize| graph.rows[row].use_flags(&plan.packages[0]).len();
-        assert_eq!((flags(0), flags(4), flags(6)), (2, 1, 2));
-        let waits: [&[usize]; 7] = [
-            // The last freetype: harfbuzz of stage 1 has all its USE, and needs freetype in turn, which has too.
-            &[3, 5, 6],
-            &[3, 5, 6],
-            &[0, 1, 3],
-            &[],
-            &[3],
-            &[3, 4],
-            &[3, 4, 5],
-        ];
-        for (row, expected) in waits.into_iter().enumerate() {
-            assert_eq!(graph.waits[row].iter().copied().collect::<Vec<_>>(), expected, "row {row}");
-        }
-    }
-
-    /// book → press → tool, which needs book at run time, for its documentation.
-    #[test]
-    fn waits_may_go_through_a_package_that_waits_for_nobody() {
-        let edges = json!([[0, 1, ["buildtime"]], [1, 2, ["buildtime"]], [2, 0, ["runtime"]]]);
-        let mut plan = plan(&[("a/book-1", 1.0), ("a/press-1", 1.0), ("a/tool-1", 1.0)], &edges);
-        let reduced = vec![Reduced { package: 2, disabled: vec!["doc".parse().unwrap()], edges: vec![] }];
-        plan.stagings = vec![Staging { members: vec![0, 1], reduced }];
-        let graph = Graph::of(&plan).unwrap();
-        let rows: Vec<_> = graph.rows.iter().map(|row| (row.package, row.stage)).collect();
-        assert_eq!(rows, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]);
-        assert_eq!(graph.waits, [[4].into(), [2, 3].into(), [].into(), [4].into(), [5].into(), [].into()]);
-    }
-
-    #[test]
-    fn stages_that_make_no_sense_are_refused() {
-        let mut plan = cycle();
-        let all = plan.edges.iter().filter(|edge| edge.0 == 0).map(|edge| (edge.1, edge.2.clone())).collect();
-        plan.stagings = vec![staging(all)];
-        assert!(matches!(Graph::of(&plan), Err(PlanError::Cycle(_))), "it still waits");
-        for wrong in [
-            Staging { members: vec![0, 9], ..staging(vec![]) },
-            Staging { members: vec![0, 0], ..staging(vec![]) },
-            Staging { reduced: vec![], ..staging(vec![]) },
-            staging(vec![(9, vec![EdgeKind::Runtime])]),
-        ] {
-            plan.stagings = vec![wrong];
-            assert!(matches!(Graph::of(&plan), Err(PlanError::Staging { .. })));
-        }
     }
 
     proptest! {

@@ -227,6 +227,10 @@ pub fn graph(plan: &Plan) -> Result<Graph, ApiError> {
             format!("the plan keeps {}: only a drone that resolves a run is offered binaries", kept.cpv);
         return Err(ApiError::new(Code::InvalidValue, detail));
     }
+    if plan.stagings.iter().any(|staging| !staging.substitutes.is_empty()) {
+        let detail = "the plan has substitutes: only a drone that resolves a run is offered binaries";
+        return Err(ApiError::new(Code::InvalidValue, detail));
+    }
     Graph::of(plan).map_err(|error| {
         let code = if matches!(error, PlanError::Cycle(_)) { Code::PlanCycle } else { Code::InvalidValue };
         ApiError::new(code, error.to_string())

@@ -60,21 +60,28 @@ pub enum Fate {
 #[error("the plan keeps {0} with BUILD_ID {1}, which the run's staging view does not offer")]
 pub struct NotOffered(pub Cpv, pub BuildId);
 
-/// The fates of the rows that the plan becomes. An early stage is never inherited: it is what its own run makes of it.
+/// The fates of the rows that the plan becomes. An early stage is never inherited: it is what its own run makes of it,
+/// or an earlier build that stands for it.
 pub fn fates(plan: &Plan, graph: &Graph, estate: &Estate) -> Result<Vec<Fate>, NotOffered> {
     let mut by_cpv: HashMap<&Cpv, Vec<&Former>> = HashMap::new();
     for former in &estate.former {
         by_cpv.entry(&former.planned.cpv).or_default().push(former);
     }
+    let offered = |cpv: &Cpv, build_id: BuildId| {
+        let artifact = estate.offered.get(&(cpv.clone(), build_id)).copied();
+        artifact.map(Fate::Keep).ok_or_else(|| NotOffered(cpv.clone(), build_id))
+    };
     let mut fates = vec![Fate::Build; graph.rows.len()];
+    for (fate, row) in fates.iter_mut().zip(&graph.rows) {
+        if let Some(substitute) = &row.substitute {
+            *fate = offered(&substitute.cpv, substitute.build_id)?;
+        }
+    }
     // Dependencies first: whether a package is equal depends on what it would be built with.
     for &index in graph.order.iter().filter(|&&index| graph.rows[index].stage == 0) {
         let package = &plan.packages[index];
         fates[index] = match package.keep {
-            Some(build_id) => {
-                let kept = estate.offered.get(&(package.cpv.clone(), build_id));
-                Fate::Keep(*kept.ok_or_else(|| NotOffered(package.cpv.clone(), build_id))?)
-            }
+            Some(build_id) => offered(&package.cpv, build_id)?,
             None => by_cpv
                 .get(&package.cpv)
                 .into_iter()
@@ -103,8 +110,8 @@ fn is_same(new: &PlannedPackage, old: &PlannedPackage) -> bool {
 fn same_root(index: usize, former: &Former, plan: &Plan, graph: &Graph, fates: &[Fate]) -> bool {
     graph.waits[index].len() == former.waits.len()
         && graph.waits[index].iter().all(|&dependency| {
-            let package = &plan.packages[graph.rows[dependency].package];
-            let artifact = former.waits.get(&package.cpv).copied().flatten();
+            let row = &graph.rows[dependency];
+            let artifact = former.waits.get(row.cpv(&plan.packages[row.package])).copied().flatten();
             artifact.is_some_and(|artifact| fates[dependency] == Fate::Keep(artifact))
         })
 }
@@ -138,6 +145,7 @@ pub fn starts(graph: &Graph, fates: &[Fate], quarantined: impl Fn(usize) -> bool
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::str::FromStr;
 
     /// program → library → base at build time, and a loner.
     fn plan(keep_base: Option<i32>) -> Plan {
@@ -216,6 +224,20 @@ mod tests {
         let plan = plan(Some(4));
         let refused = fates(&plan, &Graph::of(&plan).unwrap(), &Estate::default());
         assert_eq!(refused, Err(NotOffered("a/base-1".parse().unwrap(), BuildId(4))));
+    }
+
+    #[test]
+    fn a_substitute_is_kept_for_its_stage_and_must_be_offered() {
+        let mut value = serde_json::to_value(plan(None)).unwrap();
+        let substitute = json!({"package": 1, "cpv": "a/library-0", "build_id": 3, "edges": []});
+        value["stagings"] = json!([{"members": [1], "substitutes": [substitute]}]);
+        let plan: Plan = serde_json::from_value(value).unwrap();
+        let graph = Graph::of(&plan).unwrap();
+        let library = (Cpv::from_str("a/library-0").unwrap(), BuildId(3));
+        let estate = Estate { offered: [(library.clone(), ArtifactId(9))].into(), ..Estate::default() };
+        let fates_of_stages = &fates(&plan, &graph, &estate).unwrap()[4..];
+        assert_eq!(fates_of_stages, [Fate::Keep(ArtifactId(9)), Fate::Build]);
+        assert_eq!(fates(&plan, &graph, &Estate::default()), Err(NotOffered(library.0, library.1)));
     }
 
     #[test]

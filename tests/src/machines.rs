@@ -239,6 +239,22 @@ target = "/var/cache/swarm-mirror"
     }
 }
 
+/// Where [`base_with`] makes a base root.
+pub const OTHER_BASE: &str = "/var/lib/build-drone/other/base";
+
+/// A script for [`Place::prepare`] that makes a base root which has these packages installed: an overlay over the box's
+/// own.
+#[must_use]
+pub fn base_with(atoms: &str) -> String {
+    format!(
+        "mkdir -p {OTHER_BASE} && cd {OTHER_BASE}/.. && mkdir upper work
+         mount -t overlay other -o lowerdir=/var/lib/swarm-base,upperdir=upper,workdir=work base
+         for dir in dev proc var/db/repos/swarm-box; do mount --rbind /$dir base/$dir; done
+         chroot base emerge --oneshot {atoms}
+         for dir in dev proc var/db/repos/swarm-box; do umount --lazy base/$dir; done"
+    )
+}
+
 fn bound_repository(repository: &Path) -> String {
     format!("{}:/var/db/repos/swarm-box:ro", repository.display())
 }

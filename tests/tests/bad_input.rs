@@ -121,6 +121,11 @@ async fn every_refusal_is_precise_and_changes_nothing() {
             ),
         ),
         (
+            "substitutes that were not offered",
+            run(json!({"packages": [package("a/b-1")], "edges": [], "stagings": [
+                {"members": [0], "substitutes": [{"package": 0, "cpv": "a/b-0", "build_id": 1, "edges": []}]}]})),
+        ),
+        (
             "plan without epoch",
             api.request(post.clone(), "/api/v1/targets/box/runs", Some(&admin))
                 .json(&json!({"plan": {"packages": [package("a/b-1")], "edges": []}})),

@@ -204,15 +204,6 @@ fn built_against(workstation: &Machine) -> String {
     workstation.ok(&["cat", "/opt/swarm/share/swarm-test/uses-libsub"])
 }
 
-/// Makes a base root that has swarm-test/libsub-1 installed: an overlay over the box's own.
-const OLDER_BASE: &str = "
-    mkdir -p /var/lib/build-drone/older/upper /var/lib/build-drone/older/work /var/lib/build-drone/older/base
-    cd /var/lib/build-drone/older
-    mount -t overlay older -o lowerdir=/var/lib/swarm-base,upperdir=upper,workdir=work base
-    for dir in dev proc var/db/repos/swarm-box; do mount --rbind /$dir base/$dir; done
-    chroot base emerge --oneshot =swarm-test/libsub-1
-    for dir in dev proc var/db/repos/swarm-box; do umount --lazy base/$dir; done";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_base_root_has_is_planned_too_and_never_linked_against() {
     let swarm = machines::reachable_swarm(Settings::default()).await;
@@ -220,15 +211,16 @@ async fn what_the_base_root_has_is_planned_too_and_never_linked_against() {
     let newer = repository.join("swarm-test/libsub/libsub-2.ebuild");
     fs::write(&newer, fs::read_to_string(&newer).unwrap().replace("~amd64", "amd64")).unwrap();
     set_world(&swarm, "swarm-test/uses-libsub").await;
+    let older = machines::base_with("=swarm-test/libsub-1");
     let place = Place {
         repository: Some(&repository),
-        prepare: Some(OLDER_BASE),
-        base_root: Some("/var/lib/build-drone/older/base"),
+        prepare: Some(&older),
+        base_root: Some(machines::OTHER_BASE),
         ..Place::default()
     };
     let drone = DroneMachine::start_at(&swarm, "ant", place).await;
-    let installed = "/var/lib/build-drone/older/base/opt/swarm/share/swarm-test/libsub";
-    assert_eq!(drone.machine.ok(&["cat", installed]), "libsub 1\n", "the base root has the older library");
+    let installed = format!("{}/opt/swarm/share/swarm-test/libsub", machines::OTHER_BASE);
+    assert_eq!(drone.machine.ok(&["cat", &installed]), "libsub 1\n", "the base root has the older library");
     let run = swarm.unresolved_run().await;
     promoted(&swarm, run, 300).await;
     assert!(built(&outcome(&swarm, run).await).contains(&"swarm-test/libsub-2"));

@@ -33,7 +33,10 @@ const PROGRAM: &[(&str, &str)] = &[
     ("graph.py", include_str!("../../resolver/graph.py")),
     ("findings.py", include_str!("../../resolver/findings.py")),
     ("hazards.py", include_str!("../../resolver/hazards.py")),
+    ("atoms.py", include_str!("../../resolver/atoms.py")),
     ("stages.py", include_str!("../../resolver/stages.py")),
+    ("substitutes.py", include_str!("../../resolver/substitutes.py")),
+    ("waits.py", include_str!("../../resolver/waits.py")),
     ("unsatisfied.py", include_str!("../../resolver/unsatisfied.py")),
     ("words.py", include_str!("../../resolver/words.py")),
 ];

@@ -169,6 +169,7 @@ pub(crate) fn claim(cpv: &str, build_id: i32, closure: Vec<Dependency>) -> Claim
         use_flags: Vec::new(),
         build_id: BuildId(build_id),
         closure,
+        stage: 0,
         reduced: vec![],
         ticket: swarm_protocol::ticket::SignedTicket(String::new()),
         max_artifact_bytes: 1 << 30,

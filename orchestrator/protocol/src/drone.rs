@@ -198,6 +198,10 @@ pub struct Claim {
     pub epoch: Digest,
     /// What to build.
     pub cpv: Cpv,
+    /// 0 is the package itself. What an early stage of packages that wait for each other gives is never published; in its
+    /// root, earlier builds may stand for what is not built yet.
+    #[serde(default)]
+    pub stage: i16,
     /// Its slot with sub-slot.
     pub slot: Slot,
     /// The repository of its ebuild.

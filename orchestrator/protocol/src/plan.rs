@@ -65,7 +65,11 @@ pub struct Staging {
     /// All of them, as indices into [`Plan::packages`].
     pub members: Vec<u32>,
     /// Those whose first stage has less USE. With it, none of the members waits for itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reduced: Vec<Reduced>,
+    /// Where no flag breaks the cycle: members whose first stage is an earlier build.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub substitutes: Vec<Substitute>,
 }
 
 /// A package with less USE.
@@ -77,6 +81,24 @@ pub struct Reduced {
     /// The flags of its USE that are off.
     pub disabled: Vec<UseFlag>,
     /// Its edges then, in place of those in [`Plan::edges`].
+    pub edges: Vec<(u32, Vec<EdgeKind>)>,
+}
+
+/// An earlier build that stands for a package, of the same slot and sub-slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Substitute {
+    /// The index of the package that it stands for into [`Plan::packages`].
+    pub package: u32,
+    /// What it is.
+    pub cpv: Cpv,
+    /// The BUILD_ID of the binary, which the run's staging view shows; without one, the base root has it installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<BuildId>,
+    /// Its enabled USE flags.
+    #[serde(default, rename = "use")]
+    pub use_flags: Vec<UseFlag>,
+    /// Its edges, in place of those in [`Plan::edges`]: what it needs at run time.
     pub edges: Vec<(u32, Vec<EdgeKind>)>,
 }
 

@@ -127,7 +127,7 @@ pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx
     let row = sqlx::query!(
         r#"SELECT a.number, a.token AS "token: AttemptToken", a.phase AS "phase: AttemptPhase",
                   a.build_id AS "build_id: BuildId", p.id AS "package: PackageId", p.run_id AS "run: RunId",
-                  p.cpv AS "cpv: Cpv", p.slot AS "slot: Slot", p.repository AS "repository: RepoName",
+                  p.cpv AS "cpv: Cpv", p.stage, p.slot AS "slot: Slot", p.repository AS "repository: RepoName",
                   p.use_flags AS "use_flags: Vec<UseFlag>", t.name AS "target: TargetName", e.digest AS "epoch: Digest"
            FROM attempts a JOIN packages p ON p.id = a.package_id JOIN runs r ON r.id = p.run_id
                 JOIN targets t ON t.id = r.target_id JOIN epochs e ON e.id = r.epoch_id
@@ -145,6 +145,7 @@ pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx
         package: row.package,
         epoch: row.epoch,
         cpv: row.cpv,
+        stage: row.stage,
         slot: row.slot,
         repository: row.repository,
         use_flags: row.use_flags,

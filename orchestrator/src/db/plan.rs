@@ -29,7 +29,7 @@ pub async fn insert(
         .filter_map(|(row, fate)| match fate {
             Fate::Take(package) => Some(package.0),
             Fate::Build | Fate::Keep(_) => {
-                new.get(&(plan.packages[row.package].cpv.to_string(), row.stage)).copied()
+                new.get(&(row.cpv(&plan.packages[row.package]).to_string(), row.stage)).copied()
             }
         })
         .collect();
@@ -139,7 +139,7 @@ async fn create(
                     memory, disk)
          RETURNING cpv, stage, id",
         run.0,
-        &column(&|index| planned(index).cpv.to_string()),
+        &column(&|index| graph.rows[index].cpv(planned(index)).to_string()),
         &column(&|index| planned(index).slot.to_string()),
         &column(&|index| planned(index).repository.to_string()),
         &column(&flags),

@@ -153,7 +153,7 @@ fn shown(detail: &PackageDetail) -> String {
         ("state", state_of(detail)),
     ];
     if package.stage > 0 {
-        let what = format!("{}, of packages that need each other; never published", package.stage);
+        let what = format!("{}, of packages that need each other; not in the generation", package.stage);
         rows.insert(1, ("stage", what));
     }
     let flags: Vec<_> = detail.use_flags.iter().map(ToString::to_string).collect();

@@ -15,7 +15,7 @@ pub struct Package {
     pub id: PackageId,
     /// What it is.
     pub cpv: Cpv,
-    /// 0 is the package itself. An early stage of packages that wait for each other counts from 1, and is never published.
+    /// 0 is the package itself. An early stage of packages that wait for each other counts from 1, and is not in the generation.
     #[serde(default)]
     pub stage: i16,
     /// Its slot with sub-slot.
