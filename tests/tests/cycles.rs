@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use swarm_protocol::admin::{NewRun, NewTarget, Package, Run, World};
 use swarm_protocol::binhost::Provided;
 use swarm_protocol::gentoo::TargetName;
@@ -45,6 +46,49 @@ async fn cycles_come_out_with_all_their_use() {
     let over = over(&swarm, swarm.unresolved_run().await).await;
     assert_eq!((over.state, over.counts.attempted), (RunState::Promoted, 0), "{over:#?}");
     checker::check(&swarm.admin, &swarm.database.pool).await;
+}
+
+/// Gentoo's own cycle, from upstream's sources. Portage offers no solution: freetype demands harfbuzz[truetype].
+#[tokio::test(flavor = "multi_thread")]
+async fn freetype_and_harfbuzz_are_linked_with_each_other() {
+    const WORLD: &str = "media-libs/freetype\n";
+    const LOAD: &str = "from ctypes import *\n\
+        harfbuzz, freetype = (CDLL(f'/opt/swarm/lib/lib{name}') for name in ('harfbuzz.so.0', 'freetype.so.6'))\n\
+        assert harfbuzz.hb_ft_face_create and freetype.FT_Init_FreeType(byref(c_void_p())) == 0\n";
+    let swarm = swarm_for(WORLD).await;
+    let repository = machines::repository(&swarm);
+    let _drones = drones(&swarm, Place { repository: Some(&repository), ..Place::default() }).await;
+    let packages = promoted(&swarm).await;
+    assert_eq!(stages(&packages, "media-libs/freetype-2.12.1"), [0, 1, 2].into());
+    assert_eq!(stages(&packages, "media-libs/harfbuzz-6.0.0"), [0, 1].into());
+    published_are_the_last(&swarm, &packages);
+    assert!(use_of(&swarm, "media-libs/freetype-2.12.1").contains("harfbuzz"));
+    assert!(use_of(&swarm, "media-libs/harfbuzz-6.0.0").contains("truetype"));
+
+    let workstation = machines::workstation(&swarm, WORLD, Some(&repository));
+    let _ = workstation.ok(&UPDATE);
+    let needed = |name: &str| {
+        let file = workstation.root().join("opt/swarm/lib").join(name);
+        let output = Command::new("scanelf").args(["-BF", "%n#F"]).arg(file).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let are_linked = || {
+        let (freetype, harfbuzz) = (needed("libfreetype.so.6"), needed("libharfbuzz.so.0"));
+        assert!(freetype.contains("libharfbuzz.so.0") && harfbuzz.contains("libfreetype.so.6"));
+        let _ = workstation.ok(&["python3", "-c", LOAD]);
+    };
+    are_linked();
+
+    // A newer freetype alone: harfbuzz is kept, and would not work in the root of a freetype that is not built yet.
+    let ebuilds = repository.join("media-libs/freetype");
+    fs::copy(ebuilds.join("freetype-2.12.1.ebuild"), ebuilds.join("freetype-2.12.1-r1.ebuild")).unwrap();
+    let packages = promoted(&swarm).await;
+    assert_eq!(stages(&packages, "media-libs/freetype-2.12.1"), [1].into());
+    assert_eq!(stages(&packages, "media-libs/freetype-2.12.1-r1"), [0, 2].into());
+    assert_eq!(stages(&packages, "media-libs/harfbuzz-6.0.0"), [0].into());
+    published_are_the_last(&swarm, &packages);
+    let _ = workstation.ok(&UPDATE);
+    are_linked();
 }
 
 /// From the second run on, no flag breaks the cycle; what the first one built does.
