@@ -18,6 +18,7 @@ import keys
 import options
 import stages
 import substitutes
+import toolchain
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +37,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if any(one["kind"] != "cycle" for one in refused):
         return {"plan": None, "findings": refused}
     plan = graph.plan(depgraph, built)
-    unbreakable = stages.stage(depgraph, plan, earlier)
-    if unbreakable:
-        return {"plan": None, "findings": unbreakable}
-    return {"plan": plan, "findings": [*findings.remarks(depgraph), *hazards.of_plan(depgraph)]}
+    refused = [*toolchain.ahead(depgraph), *stages.stage(depgraph, plan, earlier)]
+    if refused:
+        return {"plan": None, "findings": refused}
+    remarks = [*findings.remarks(depgraph), *hazards.of_plan(depgraph), *toolchain.behind(depgraph)]
+    return {"plan": plan, "findings": remarks}

@@ -274,6 +274,42 @@ async fn what_is_only_installed_is_no_answer() {
     }
 }
 
+/// PORTAGE.md 7: Portage binds binaries to the libc that they are built with.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_base_roots_toolchain_may_lag_behind_but_not_run_ahead() {
+    let Some(mut here) = Bench::new() else { return };
+    here.write("profiles/categories", "sys-devel\ntest\n");
+    here.ebuild("program", "1", "");
+    for (category, name, version) in
+        [("sys-devel", "gcc", "13"), ("sys-devel", "gcc", "14"), ("sys-devel", "binutils", "2.43")]
+    {
+        let slot = if name == "gcc" { version } else { "0" };
+        let text = format!("EAPI=8\nS=${{WORKDIR}}\nSLOT={slot}\nKEYWORDS=\"amd64\"\n");
+        here.write(&format!("{category}/{name}/{name}-{version}.ebuild"), &text);
+        let entry = format!("/var/db/pkg/{category}/{name}-{version}");
+        for (field, value) in [("EAPI", "8"), ("KEYWORDS", "amd64"), ("SLOT", slot), ("repository", "test")] {
+            here.bind_below(&entry, field, &format!("{value}\n"));
+        }
+    }
+    let equal = ["test/program", "sys-devel/gcc", "sys-devel/binutils"];
+    let (plan, remarks) = here.resolve(&equal, None).await.unwrap();
+    assert!(plan.is_some() && remarks.is_empty(), "{remarks:#?}");
+    // Whose world has the older compiler alone, has older runtime libraries than what the newer one makes.
+    let ahead = here.finding(&["test/program", "sys-devel/gcc:13"], FindingKind::BaseAhead).await;
+    assert_eq!(ahead.atom.as_deref(), Some("sys-devel/gcc-13"));
+    assert!(ahead.detail.starts_with("the base root has sys-devel/gcc-14, the plan sys-devel/gcc-13: "));
+
+    for (name, version) in [("gcc", "15"), ("binutils", "2.44")] {
+        let text = "EAPI=8\nS=${WORKDIR}\nSLOT=0\nKEYWORDS=\"amd64\"\n";
+        here.write(&format!("sys-devel/{name}/{name}-{version}.ebuild"), text);
+    }
+    let (plan, remarks) = here.resolve(&equal, None).await.unwrap();
+    assert!(plan.is_some(), "{remarks:#?}");
+    let behind: Vec<_> = remarks.iter().map(|one| (one.kind, one.atom.as_deref().unwrap())).collect();
+    let kind = FindingKind::BaseBehind;
+    assert_eq!(behind, [(kind, "sys-devel/gcc-15"), (kind, "sys-devel/binutils-2.44")]);
+}
+
 /// An old consumer in the base root neither holds the library back nor comes into the plan.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_base_root_may_lag_behind() {

@@ -37,6 +37,7 @@ const PROGRAM: &[(&str, &str)] = &[
     ("stages.py", include_str!("../../resolver/stages.py")),
     ("substitutes.py", include_str!("../../resolver/substitutes.py")),
     ("waits.py", include_str!("../../resolver/waits.py")),
+    ("toolchain.py", include_str!("../../resolver/toolchain.py")),
     ("unsatisfied.py", include_str!("../../resolver/unsatisfied.py")),
     ("words.py", include_str!("../../resolver/words.py")),
 ];

@@ -159,6 +159,10 @@ pub enum FindingKind {
     Soname,
     /// Packages need each other to be built.
     Cycle,
+    /// The base root has a newer C library or compiler than the plan: what is built there could not be installed.
+    BaseAhead,
+    /// The plan has a newer toolchain than the base root, with which the run is built.
+    BaseBehind,
     /// Its sources must be fetched by a person.
     FetchRestricted,
     /// It asks questions while it is built.

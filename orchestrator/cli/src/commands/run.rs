@@ -234,6 +234,8 @@ const fn kind(kind: FindingKind) -> &'static str {
         FindingKind::SubSlot => "built against another sub-slot",
         FindingKind::Soname => "shared library missing",
         FindingKind::Cycle => "cycle",
+        FindingKind::BaseAhead => "base root is ahead",
+        FindingKind::BaseBehind => "base root is behind",
         FindingKind::FetchRestricted => "sources to be fetched by hand",
         FindingKind::Interactive => "interactive",
         FindingKind::Live => "live ebuild",
