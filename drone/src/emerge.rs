@@ -25,6 +25,11 @@ pub const DIST_DIR: &str = "/var/cache/swarm/distfiles";
 /// Where the `Packages` file that the resolver offers to Portage lies in the root.
 pub const INDEX_DIR: &str = "/var/cache/swarm/index";
 
+/// What compilers and packers write in place of the time (reproducible-builds.org, `SOURCE_DATE_EPOCH`), so that the same
+/// package built again, elsewhere and later, is the same. Nothing that is in an epoch has a date, so it is one for all:
+/// the beginning of 2000, since ZIP knows no year before 1980, and in no time zone may it fall before.
+const SOURCE_DATE: &str = "946684800";
+
 /// One call of emerge in the life of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -209,6 +214,8 @@ fn environment(step: Step, jobs: u16) -> BTreeMap<String, String> {
             // Messages of ebuilds belong into the log, not into somebody's mail.
             ("PORTAGE_ELOG_SYSTEM", "echo"),
             ("PORTAGE_TMPDIR", "/var/tmp"),
+            ("SOURCE_DATE_EPOCH", SOURCE_DATE),
+            ("TZ", "UTC"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );

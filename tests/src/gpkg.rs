@@ -70,10 +70,8 @@ fn compressed(files: &[(String, &[u8])]) -> Vec<u8> {
 /// The metadata of a binary package, by key.
 #[must_use]
 pub fn metadata(package: &[u8]) -> BTreeMap<String, String> {
-    let mut container = tar::Archive::new(package);
-    let mut members = container.entries().unwrap().map(Result::unwrap);
-    let member = members.find(|member| member.path().unwrap().ends_with("metadata.tar.zst")).unwrap();
-    let mut files = tar::Archive::new(zstd::Decoder::new(member).unwrap());
+    let archive = member(package, "metadata.tar.zst");
+    let mut files = tar::Archive::new(archive.as_slice());
     let mut metadata = BTreeMap::new();
     for file in files.entries().unwrap() {
         let mut file = file.unwrap();
@@ -83,6 +81,61 @@ pub fn metadata(package: &[u8]) -> BTreeMap<String, String> {
         metadata.insert(key, String::from_utf8_lossy(&value).trim_end().to_owned());
     }
     metadata
+}
+
+/// One entry of a package's image.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Everything but its time: path, type, mode, owners, target of a link, further attributes, SHA-512 of its contents.
+    pub what: String,
+    /// When it was last modified, as text.
+    pub mtime: String,
+}
+
+/// The image of a binary package, in its order.
+#[must_use]
+pub fn image(package: &[u8]) -> Vec<Entry> {
+    let archive = member(package, "image.tar.zst");
+    let mut files = tar::Archive::new(archive.as_slice());
+    let entries = files.entries().unwrap().map(|file| entry(&mut file.unwrap()));
+    entries.collect()
+}
+
+fn entry(file: &mut tar::Entry<'_, &[u8]>) -> Entry {
+    let header = file.header();
+    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let mut mtime = header.mtime().unwrap().to_string();
+    let mut what = format!(
+        "{} {:?} {:o} {}:{} {}:{} {}",
+        text(Some(&file.path_bytes())),
+        header.entry_type(),
+        header.mode().unwrap(),
+        header.uid().unwrap(),
+        header.gid().unwrap(),
+        text(header.username_bytes()),
+        text(header.groupname_bytes()),
+        text(file.link_name_bytes().as_deref())
+    );
+    for record in file.pax_extensions().unwrap().into_iter().flatten().map(Result::unwrap) {
+        let (key, value) = (record.key().unwrap(), text(Some(record.value_bytes())));
+        if key == "mtime" {
+            mtime = value;
+        } else {
+            write!(what, " {key}={value}").unwrap();
+        }
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    write!(what, " {}", hex(Sha512::digest(bytes))).unwrap();
+    Entry { what, mtime }
+}
+
+/// A member of the container, decompressed.
+fn member(package: &[u8], name: &str) -> Vec<u8> {
+    let mut container = tar::Archive::new(package);
+    let mut members = container.entries().unwrap().map(Result::unwrap);
+    let member = members.find(|member| member.path().unwrap().ends_with(name)).unwrap();
+    zstd::decode_all(member).unwrap()
 }
 
 /// A ustar of these files.
