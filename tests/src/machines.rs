@@ -50,6 +50,12 @@ impl Machine {
         Self::up_with(kind, &["--root", "base", "--sshd", "--authorized-key", key], binds)
     }
 
+    /// Starts a machine whose Portage, and whose base root's, is an older one (`OLDER_PORTAGE_VERSION`).
+    #[must_use]
+    pub fn older(kind: &str, root: &str, binds: &[String]) -> Self {
+        Self::up_with(kind, &["--root", root, "--older"], binds)
+    }
+
     fn up_with(kind: &str, options: &[&str], binds: &[String]) -> Self {
         let name = format!("{kind}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut arguments = [&["up", &name], options].concat();
@@ -155,6 +161,8 @@ pub struct Place<'a> {
     pub prepare: Option<&'a str>,
     /// The base root, where it is not the box's own.
     pub base_root: Option<&'a str>,
+    /// Whether its Portage, and its base root's, is an older one.
+    pub older: bool,
     /// The end of the drone's configuration: what builds may use.
     pub limits: &'a str,
 }
@@ -205,7 +213,8 @@ target = "/var/cache/swarm-mirror"
         config.push_str(place.limits);
         binds.extend(place.repository.map(bound_repository));
         fs::write(files.join("drone.toml"), config).unwrap();
-        let machine = Machine::up(name, "base", &binds);
+        let up = if place.older { Machine::older } else { Machine::up };
+        let machine = up(name, "base", &binds);
         if let Some(script) = place.prepare {
             let _ = machine.ok(&["sh", "-ec", script]);
         }

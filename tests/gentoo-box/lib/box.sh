@@ -17,12 +17,13 @@ of() { echo "$(readlink -m -- "$BOXES")/$1"; }
 setting() { (. "$1/config" && echo "${!2}"); }
 
 up() {
-    local name=$1 root='' ip='' sshd=0 key='' dir new
+    local name=$1 root='' layer='' ip='' sshd=0 key='' dir new
     local -a binds=()
     shift
     while (($#)); do
         case $1 in
             --sshd) sshd=1; shift; continue ;;
+            --older) layer=$CACHE/older/layer; shift; continue ;;
             --root) root=${2-} ;;
             --ip) ip=${2-} ;;
             --bind) binds+=("${2-}") ;;
@@ -53,11 +54,11 @@ make_directory() {
 configure() {
     [[ -d $CACHE/roots/$root ]] || die 'run setup first'
     binds=("$REPO:/var/db/repos/swarm-box:ro" "$CACHE/distfiles:/var/cache/swarm-mirror:ro" "${binds[@]}")
-    [[ $root != base ]] ||
-        binds=("$CACHE/roots/base:/var/lib/swarm-base:ro" "$dir/drone:/var/lib/build-drone" "${binds[@]}")
+    [[ $root != base ]] || binds=("$dir/drone:/var/lib/build-drone" "${binds[@]}")
     root=$(readlink -e -- "$CACHE/roots/$root")
+    [[ -z $layer ]] || layer=$(readlink -e -- "$layer") || die 'run setup first'
     ip=$(net_claim "$dir" "$ip")
-    declare -p name root ip sshd binds >"$dir/config"
+    declare -p name root layer ip sshd binds >"$dir/config"
     [[ -z $key ]] || install -D -m 600 "$key" "$dir/disk/upper/root/.ssh/authorized_keys"
 }
 

@@ -7,6 +7,7 @@ CACHE=${BUILD_SWARM_CACHE:-/var/cache/build-swarm}
 BOXES=${BUILD_SWARM_BOXES:-/var/lib/build-swarm-boxes}
 REPO=$BOX_HOME/repo
 PORTAGE_VERSION=3.0.83
+OLDER_PORTAGE_VERSION=3.0.66
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$@"; exit 1; }
