@@ -9,6 +9,7 @@
 //! | [`embedded`] | an orchestrator that runs its own Postgres and Redis |
 //! | [`drone`] | a scripted drone that speaks the real protocol |
 //! | [`definitions`] | what workstations push |
+//! | [`git_https`] | a git server over https |
 //! | [`gpkg`] | binary packages for scripted drones |
 //! | [`plans`] | plans and epochs |
 //! | [`machines`] | machines in which real Portage runs: boxes |
@@ -33,6 +34,7 @@ pub mod database;
 pub mod definitions;
 pub mod drone;
 pub mod embedded;
+pub mod git_https;
 pub mod gpkg;
 pub mod machines;
 pub mod pkgdirs;

@@ -3,7 +3,8 @@
 //!
 //! git talks to `https` and `ssh` only ([`swarm_protocol::definition::is_fetchable`] and `GIT_ALLOW_PROTOCOL`), reads
 //! nobody's configuration, asks nobody for a password, and knows no credential helper. ssh is the machine's own, with
-//! root's keys and known hosts: a host that is not known is refused.
+//! root's keys and known hosts: a host that is not known is refused. So is a certificate that the machine's authorities
+//! have not signed, and a server of `https` that sends us on to `http`.
 //!
 //! The commit alone is fetched (`--depth 1`). A server that gives only what its branches lead to (`ssh` without protocol
 //! 2, unless `uploadpack.allowReachableSHA1InWant` is set) is asked for its branches and tags.
