@@ -28,6 +28,7 @@ pub mod succession;
 pub mod targets;
 pub mod tokens;
 pub mod transition;
+pub mod unbrought;
 pub mod withdraw;
 pub mod workstations;
 

@@ -126,6 +126,7 @@ pub async fn serve(
     request: &DefinitionsRequest,
 ) -> Result<DefinitionsAnswer, ApiError> {
     let mut poll = Poll::begin(app, drone, request.session, request.wait_seconds).await?;
+    db::unbrought::note(&app.db, drone, &request.unbrought).await?;
     let known: BTreeSet<_> = request.known.iter().copied().collect();
     loop {
         let wanted = app.wanted.at(&app.db, poll.version()).await?;

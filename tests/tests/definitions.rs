@@ -7,7 +7,7 @@ use swarm_protocol::admin::{NewBundle, NewDefinition, NewToken, NewWorkstation, 
 use swarm_protocol::binhost::Provided;
 use swarm_protocol::client::{AdminClient, BinhostClient, ClientError};
 use swarm_protocol::definition::{Bundle, Definition, RepositorySource, Source};
-use swarm_protocol::drone::{DefinitionsAnswer, DefinitionsRequest};
+use swarm_protocol::drone::{DefinitionsAnswer, DefinitionsRequest, Unbrought};
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::WorldAtom;
 use swarm_protocol::id::DefinitionId;
@@ -230,7 +230,9 @@ async fn a_run_of_a_named_epoch_is_of_the_definition_that_it_belongs_to() {
 }
 
 async fn wanted(drone: &ScriptedDrone, known: &[DefinitionId], wait_seconds: u16) -> DefinitionsAnswer {
-    let request = DefinitionsRequest { session: drone.session, known: known.to_vec(), wait_seconds };
+    let unbrought = vec![];
+    let request =
+        DefinitionsRequest { session: drone.session, known: known.to_vec(), unbrought, wait_seconds };
     drone.client.definitions(&request).await.unwrap()
 }
 
@@ -263,9 +265,58 @@ async fn drones_hear_at_once_what_they_shall_hold() {
     let stale = DefinitionsRequest {
         session: swarm_protocol::id::SessionId(drone.session.0 + 1),
         known: vec![],
+        unbrought: vec![],
         wait_seconds: 0,
     };
     assert_eq!(code(drone.client.definitions(&stale).await), Code::StaleSession);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_drone_cannot_bring_itself_to_is_told_once_and_an_alarm_while_it_lasts() {
+    let swarm = Swarm::start().await;
+    let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
+    let first = pushed(&swarm, "one", "first", 0).await;
+    let run = swarm.unresolved_run().await;
+    assert_eq!(swarm.admin.run(run).await.unwrap().definition, Some(1));
+    let say = async |reasons: &[&str]| {
+        let unbrought = |reason: &&str| Unbrought { definition: first.id, reason: (*reason).to_owned() };
+        let request = DefinitionsRequest {
+            session: drone.session,
+            known: vec![],
+            // What nobody has pushed is passed over.
+            unbrought: reasons
+                .iter()
+                .map(unbrought)
+                .chain([Unbrought { definition: DefinitionId(77), reason: "what?".to_owned() }])
+                .collect(),
+            wait_seconds: 0,
+        };
+        drone.client.definitions(&request).await.unwrap();
+    };
+    let seen = async || {
+        let target = swarm.admin.targets().await.unwrap().remove(0).unbrought;
+        let of_drone = swarm.admin.drones().await.unwrap().remove(0).unbrought;
+        assert_eq!(target, of_drone);
+        target.into_iter().map(|one| (one.number, one.reason)).collect::<Vec<_>>()
+    };
+    let alarms = async || {
+        let degraded = swarm.admin.status(None).await.unwrap().degraded;
+        degraded.into_iter().filter(|alarm| alarm.contains("definition")).collect::<Vec<_>>()
+    };
+    let events = async || {
+        let events = swarm.admin.events("0").await.unwrap().events;
+        let kinds = events.into_iter().filter(|event| event.kind == "drone.definition_unbrought");
+        kinds.map(|event| event.data["reason"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for reason in ["no such host", "no such host", "no such commit"] {
+        say(&[reason]).await;
+        assert_eq!(seen().await, [(1, reason.to_owned())]);
+        let alarm = format!("drone one cannot bring itself to definition 1 of box: {reason}");
+        assert_eq!(alarms().await, [alarm]);
+    }
+    assert_eq!(events().await, ["no such host", "no such commit"]);
+    say(&[]).await;
+    assert_eq!((seen().await, alarms().await, events().await.len()), (vec![], vec![], 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

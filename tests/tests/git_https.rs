@@ -71,6 +71,11 @@ async fn a_commit_comes_over_https_and_from_nobody_who_is_not_known() {
         })
         .await;
         assert!(warned.contains("cannot fetch from") && warned.contains(says), "{target}: {warned}");
+        let told = wait::until(30, "the swarm to know", async || {
+            let targets = swarm.admin.targets().await.unwrap();
+            targets.into_iter().find(|one| one.name.as_str() == target)?.unbrought.pop()
+        });
+        assert!(told.await.reason.contains(says));
         let runs = swarm.admin.runs(Some(&target.parse().unwrap()), true).await.unwrap();
         assert_eq!(runs[0].state, RunState::Resolving, "nobody can resolve {target}");
     }

@@ -2,18 +2,20 @@
 //! nobody needs any more.
 //!
 //! Definitions are brought side by side: one whose server hangs holds up no other. One that cannot be brought about is
-//! not held, is tried again after growing pauses, and each reason is said once.
+//! not held, is tried again after growing pauses, and each reason is said once; the orchestrator hears of it for as long
+//! as it lasts.
 
 use super::bring::{self, Held};
 use crate::build::Workshop;
 use crate::link::{HELD_LIMIT, HOLD, backoff};
+use crate::resolver::verdict::{KEPT, clipped};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::client::BinhostClient;
-use swarm_protocol::drone::{DefinitionsAnswer, DefinitionsRequest, WantedDefinition};
+use swarm_protocol::drone::{DefinitionsAnswer, DefinitionsRequest, Unbrought, WantedDefinition};
 use swarm_protocol::id::DefinitionId;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -99,6 +101,7 @@ impl Follower {
         DefinitionsRequest {
             session: self.shop.link.desk().session(),
             known: self.wanted.iter().filter(is_known).copied().collect(),
+            unbrought: self.troubles.iter().map(Trouble::told).collect(),
             wait_seconds: u16::try_from(wait.as_secs()).unwrap_or(1),
         }
     }
@@ -175,6 +178,10 @@ impl Follower {
 }
 
 impl Trouble {
+    fn told((definition, trouble): (&DefinitionId, &Self)) -> Unbrought {
+        Unbrought { definition: *definition, reason: clipped(&trouble.said, KEPT.1) }
+    }
+
     fn new() -> Self {
         let waits = ExponentialBuilder::default()
             .with_min_delay(Duration::from_secs(5))

@@ -124,8 +124,21 @@ pub struct DefinitionsRequest {
     pub session: SessionId,
     /// The definitions that the drone has brought itself to, or has given up.
     pub known: Vec<DefinitionId>,
+    /// All that it cannot bring itself to at the moment; it tries again by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unbrought: Vec<Unbrought>,
     /// How long to wait, in seconds, 60 at most.
     pub wait_seconds: u16,
+}
+
+/// A definition that a drone cannot bring itself to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unbrought {
+    /// The definition.
+    pub definition: DefinitionId,
+    /// Why, in a sentence.
+    pub reason: String,
 }
 
 /// The answer to [`DefinitionsRequest`].

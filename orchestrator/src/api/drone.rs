@@ -167,10 +167,13 @@ pub async fn heartbeat(
 pub async fn definitions(
     State(app): State<Shared>,
     Drone(drone): Drone,
-    Json(request): Json<DefinitionsRequest>,
+    Json(mut request): Json<DefinitionsRequest>,
 ) -> Result<axum::Json<DefinitionsAnswer>, ApiError> {
-    if request.known.len() > 10_000 {
-        return Err(ApiError::new(Code::InvalidValue, "at most 10000 definitions are known"));
+    if request.known.len() > 10_000 || request.unbrought.len() > 10_000 {
+        return Err(ApiError::new(Code::InvalidValue, "at most 10000 definitions are known, or unbrought"));
+    }
+    for unbrought in &mut request.unbrought {
+        unbrought.reason = clip(&unbrought.reason, REASON);
     }
     definitions::serve(&app, drone, &request).await.map(axum::Json)
 }

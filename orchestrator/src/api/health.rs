@@ -46,6 +46,11 @@ pub async fn degraded(app: &App) -> sqlx::Result<Vec<String>> {
     for drone in db::sessions::contested(&app.db).await? {
         degraded.push(format!("two processes speak for the drone {drone}"));
     }
+    for one in db::unbrought::list(&app.db).await? {
+        let (drone, number, target, reason) = (one.drone, one.number, one.target, one.reason);
+        degraded
+            .push(format!("drone {drone} cannot bring itself to definition {number} of {target}: {reason}"));
+    }
     degraded.extend(db::stuck::unresolved(&app.db).await?);
     degraded.extend(db::stuck::unbuilt(&app.db).await?);
     degraded.extend(db::stuck::frozen(&app.db).await?);

@@ -3,6 +3,7 @@
 use super::events::{self, NewEvent};
 use super::overdue::Listened;
 use super::rules::Rules;
+use super::unbrought;
 use crate::machine::blame::{self, failures_allowed};
 use crate::machine::drone::{self, Transition};
 use sqlx::{PgConnection, PgExecutor};
@@ -204,9 +205,10 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, name: Option<&str>) -> sqlx::R
     )
     .fetch_all(db)
     .await?;
-    let mut work = work(db, name).await?;
+    let (mut work, unbrought) = (work(db, name).await?, unbrought::list(db).await?);
     let drones = rows.into_iter().map(|row| Drone {
         work: work.remove(&row.id).unwrap_or_default(),
+        unbrought: unbrought.iter().filter(|one| one.drone == row.name).cloned().collect(),
         id: row.id,
         name: row.name,
         state: row.state,

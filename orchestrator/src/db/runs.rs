@@ -262,10 +262,11 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, filter: &Filter<'_>) -> sqlx::
     let rows = sqlx::query!(
         r#"SELECT r.id AS "id: RunId", t.name AS "target: TargetName", r.state AS "state: RunState",
                   e.digest AS "epoch?: Digest", g.number AS "generation?: GenerationNumber", r.reason, r.created_at,
-                  r.ended_at, r.findings AS "findings: Json<Vec<Finding>>", d.name AS "resolver?",
+                  r.ended_at, r.findings AS "findings: Json<Vec<Finding>>", d.name AS "resolver?", n.number AS "definition?",
                   o.began_at AS "resolving_since?"
            FROM runs r JOIN targets t ON t.id = r.target_id LEFT JOIN epochs e ON e.id = r.epoch_id
                 LEFT JOIN generations g ON g.run_id = r.id AND g.promoted_at IS NOT NULL
+                LEFT JOIN definitions n ON n.id = r.definition_id
                 LEFT JOIN resolutions o ON o.run_id = r.id AND o.outcome IS NULL LEFT JOIN drones d ON d.id = o.drone_id
            WHERE r.id = COALESCE($1, r.id) AND t.name = COALESCE($2, t.name)
              AND (NOT $3 OR r.state IN ('resolving', 'building', 'frozen', 'validating', 'promoting'))
@@ -283,6 +284,7 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, filter: &Filter<'_>) -> sqlx::
             target: row.target,
             state: row.state,
             epoch: row.epoch,
+            definition: row.definition,
             generation: row.generation,
             reason: row.reason,
             findings: row.findings.0,

@@ -1,5 +1,6 @@
 //! Targets and their epochs.
 
+use super::unbrought;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
@@ -65,7 +66,7 @@ pub async fn id(db: impl PgExecutor<'_>, name: &TargetName) -> sqlx::Result<Opti
 }
 
 /// All targets by name, or the one that is named.
-pub async fn list(db: impl PgExecutor<'_>, name: Option<&TargetName>) -> sqlx::Result<Vec<Target>> {
+pub async fn list(db: impl PgExecutor<'_> + Copy, name: Option<&TargetName>) -> sqlx::Result<Vec<Target>> {
     let rows = sqlx::query!(
         r#"SELECT t.name AS "name: TargetName", t.world AS "world: Vec<WorldAtom>",
                   t.provided AS "provided: Json<Provided>", g.number AS "current?: GenerationNumber",
@@ -77,7 +78,9 @@ pub async fn list(db: impl PgExecutor<'_>, name: Option<&TargetName>) -> sqlx::R
            ORDER BY t.name"#,
         name.map(TargetName::as_str)
     );
+    let unbrought = unbrought::list(db).await?;
     let targets = rows.fetch_all(db).await?.into_iter().map(|row| Target {
+        unbrought: unbrought.iter().filter(|one| one.target == row.name).cloned().collect(),
         name: row.name,
         world: row.world,
         provided: row.provided.0,

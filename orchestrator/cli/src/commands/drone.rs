@@ -7,7 +7,7 @@ use crate::names;
 use crate::table::{age, between, count, indented, left, moment, or_dash, right, size, span, table};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use swarm_protocol::admin::{Distrusted, Drone, DroneOrder, Work};
+use swarm_protocol::admin::{Distrusted, Drone, DroneOrder, UnbroughtDefinition, Work};
 use swarm_protocol::state::{AttemptPhase, DroneState};
 
 /// What a drone can be told.
@@ -191,8 +191,19 @@ fn listed(drones: &[Drone], now: DateTime<Utc>) -> String {
     });
     let table = table(columns, "There is no drone yet; `swarm join-token` lets one in.", rows);
     let work = drones.iter().filter(|drone| !drone.work.is_empty());
-    let work: Vec<_> = work.map(|drone| format!("\n{} {}", drone.name, doing(drone, now))).collect();
-    if work.is_empty() { table } else { format!("{table}\n{}", work.concat()) }
+    let work = work.map(|drone| format!("\n{} {}", drone.name, doing(drone, now)));
+    let unbrought = drones.iter().flat_map(|drone| &drone.unbrought).map(|one| format!("\n{}", cannot(one)));
+    let more: Vec<_> = work.chain(unbrought).collect();
+    if more.is_empty() { table } else { format!("{table}\n{}", more.concat()) }
+}
+
+/// What a drone cannot bring itself to, and why.
+pub(super) fn cannot(one: &UnbroughtDefinition) -> String {
+    let UnbroughtDefinition { target, number, drone, reason, since } = one;
+    format!(
+        "{drone} cannot bring itself to definition {number} of {target} since {} UTC: {reason}",
+        moment(*since)
+    )
 }
 
 #[cfg(test)]

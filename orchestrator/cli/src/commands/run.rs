@@ -190,6 +190,9 @@ fn shown(run: &Run) -> String {
         ("epoch", run.epoch.as_ref().map_or_else(|| "not known yet".to_owned(), short)),
         ("began", format!("{} UTC", moment(run.created_at))),
     ];
+    if let Some(definition) = run.definition {
+        rows.insert(3, ("definition", definition.to_string()));
+    }
     if let Some(ended) = run.ended_at {
         rows.push(("ended", format!("{} UTC", moment(ended))));
         rows.push(("took", between(Some(run.created_at), run.ended_at)));

@@ -5,7 +5,7 @@ use serde_json::json;
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{
     Artifact, Attempt, Counts, Drone, Event, Events, Generation, Neighbour, Obstacle, Package, PackageDetail,
-    Resolver, Run, RunStatus, Status, TargetStatus, Work,
+    Resolver, Run, RunStatus, Status, TargetStatus, UnbroughtDefinition, Work,
 };
 use swarm_protocol::drone::Usage;
 use swarm_protocol::epoch::{Compat, Epoch};
@@ -35,6 +35,7 @@ fn run(id: i64, state: RunState, counts: Counts) -> Run {
         target: "amd64-v3".parse().unwrap(),
         state,
         epoch: Some(epoch().digest()),
+        definition: Some(4),
         findings: vec![],
         resolver: None,
         generation: None,
@@ -138,6 +139,7 @@ pub(super) fn drones() -> Vec<Drone> {
         disk_free_bytes: (id < 3).then_some(118 << 30),
         stopping: id == 2,
         work: vec![],
+        unbrought: if id == 2 { unbrought() } else { vec![] },
         consecutive_failures: 0,
     };
     let builds =
@@ -149,6 +151,16 @@ pub(super) fn drones() -> Vec<Drone> {
         Drone { grounded_until: until, ..drone(3, "hornet", DroneState::Grounded) },
         drone(4, "wasp", DroneState::Offline),
     ]
+}
+
+pub(super) fn unbrought() -> Vec<UnbroughtDefinition> {
+    vec![UnbroughtDefinition {
+        target: "amd64-v3".parse().unwrap(),
+        number: 4,
+        drone: "bee-2.example.org".to_owned(),
+        reason: "its repository guru: https://example.org/guru.git has no commit 1111".to_owned(),
+        since: at(7000),
+    }]
 }
 
 pub(super) fn work(attempt: i64, package: i64, cpv: &str) -> Work {

@@ -12,6 +12,7 @@ mod definition;
 mod push;
 mod workstations;
 
+use super::drone::cannot;
 use crate::connection::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -134,16 +135,20 @@ fn shown(target: &Target) -> String {
         [] => String::new(),
         entries => format!("\n\nIts generations need not have:{}", indented(entries, 2)),
     };
+    let unbrought: String = target.unbrought.iter().map(|one| format!("\n\n{}", cannot(one))).collect();
     if target.world.is_empty() {
         let name = &target.name;
-        return format!("{head}\n\nIts world set is empty; `swarm target push {name}` fills it.{provided}");
+        return format!(
+            "{head}\n\nIts world set is empty; `swarm target push {name}` fills it.{provided}{unbrought}"
+        );
     }
-    format!("{head}\n\nIts world set:{}{provided}", indented(&target.world, 2))
+    format!("{head}\n\nIts world set:{}{provided}{unbrought}", indented(&target.world, 2))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::sample;
     use swarm_protocol::gentoo::WorldAtom;
     use swarm_protocol::id::{GenerationNumber, RunId};
 
@@ -158,6 +163,7 @@ mod tests {
             provided: Provided::default(),
             current: current.map(GenerationNumber),
             open_run: open_run.map(RunId),
+            unbrought: vec![],
         }
     }
 
@@ -166,6 +172,7 @@ mod tests {
         let mut desktop = target("desktop", "@tools app-misc/jq", Some(12), Some(7));
         desktop.provided.packages.push("sys-kernel/gentoo-sources-6.12".parse().unwrap());
         desktop.provided.sonames.push("x86_64: libcuda.so.1".parse().unwrap());
+        desktop.unbrought = sample::unbrought();
         let bare = target("arm64", "", None, None);
         insta::assert_snapshot!("a_target_with_a_world", shown(&desktop));
         insta::assert_snapshot!("a_target_without", shown(&bare));

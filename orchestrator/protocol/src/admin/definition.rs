@@ -3,7 +3,7 @@
 use crate::binhost::Provided;
 use crate::definition::{Bundle, Definition, RepositorySource};
 use crate::digest::Digest;
-use crate::gentoo::{WorkstationName, WorldAtom};
+use crate::gentoo::{TargetName, WorkstationName, WorldAtom};
 use crate::ticket::SignedTicket;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,21 @@ pub struct BundleAccess {
     pub binhost_url: String,
     /// Bearer token for reading the definition's bundles.
     pub ticket: SignedTicket,
+}
+
+/// A definition that a drone cannot bring itself to, while that lasts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnbroughtDefinition {
+    /// The target.
+    pub target: TargetName,
+    /// The definition's number.
+    pub number: i32,
+    /// The drone's name.
+    pub drone: String,
+    /// Why, as the drone says it.
+    pub reason: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
 }
 
 /// A registered workstation.

@@ -1,5 +1,6 @@
 //! Drones as people see and order them.
 
+use super::definition::UnbroughtDefinition;
 use crate::gentoo::{Cpv, TargetName};
 use crate::id::{AttemptId, BuildId, DroneId, GenerationNumber, PackageId, RunId};
 use crate::state::{AttemptPhase, DroneState};
@@ -31,6 +32,9 @@ pub struct Drone {
     pub stopping: bool,
     /// Its live attempts, oldest first.
     pub work: Vec<Work>,
+    /// Definitions that it cannot bring itself to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unbrought: Vec<UnbroughtDefinition>,
     /// Failures in a row.
     pub consecutive_failures: i32,
 }

@@ -33,6 +33,9 @@ pub struct Run {
     pub state: RunState,
     /// Its epoch; none until a drone has resolved it.
     pub epoch: Option<Digest>,
+    /// The number of the target's definition that it is resolved and built under; none where drones' own configuration counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<i32>,
     /// The generation it became.
     pub generation: Option<GenerationNumber>,
     /// Why it stands where it stands.

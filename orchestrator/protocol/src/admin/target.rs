@@ -1,5 +1,6 @@
 //! Targets and their world sets.
 
+use super::definition::UnbroughtDefinition;
 use crate::binhost::Provided;
 use crate::gentoo::{TargetName, WorldAtom};
 use crate::id::{GenerationNumber, RunId};
@@ -44,4 +45,7 @@ pub struct Target {
     pub current: Option<GenerationNumber>,
     /// The open run, if there is one.
     pub open_run: Option<RunId>,
+    /// Definitions of it that drones cannot bring themselves to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unbrought: Vec<UnbroughtDefinition>,
 }
