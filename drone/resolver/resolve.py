@@ -14,6 +14,7 @@ REQUEST has `question`, and for every question
 | question | more of the request | the answer |
 |---|---|---|
 | `plan` | `"wants": [CPV, …]`, `"keys": [{"cpv": …, "build_id": …, "key": …}, …]` | see `planning.py` |
+| `wants` | nothing | see `wanting.py` |
 | `gate` | `"timestamp": the index's` | see `gate.py` |
 
 or `{"error": "the last lines of a traceback"}`. Standard output and error are Portage's own: nobody parses them.
@@ -25,7 +26,7 @@ import os
 import sys
 import traceback
 
-MODULES = {"plan": "planning", "gate": "gate"}
+MODULES = {"plan": "planning", "wants": "wanting", "gate": "gate"}
 
 
 def main(request_file: str, answer_file: str) -> None:

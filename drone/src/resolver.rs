@@ -2,7 +2,7 @@
 //! answers with a plan or with Portage's refusal.
 //!
 //! ```text
-//! loop ──▶ work: epoch? ── the run's index ── ask ── epoch? ──▶ plan | fail, repeated until answered
+//! loop ──▶ work: epoch? ── the run's index ── ask, wants, ask again ── epoch? ──▶ plan | fail, repeated until answered
 //!                                              │
 //!              build-drone __enter ─▶ bwrap ─▶ python3 resolve.py request.json answer.json
 //! ```
@@ -26,6 +26,7 @@
 //! | `resolver` | the loop: asks for runs to resolve |
 //! | [`work`] | one resolution, from the task to the report |
 //! | [`index`] | brings an index |
+//! | [`wants`] | what workstations want beside the world |
 //! | [`ask`] | one question to Portage: runs the program, reads its answer |
 //! | [`root`] | the files that the question puts into the root |
 //! | [`verdict`] | what the answer is in the orchestrator's terms |
@@ -38,6 +39,7 @@ pub mod index;
 pub mod root;
 pub mod table;
 pub mod verdict;
+pub mod wants;
 pub mod work;
 
 use crate::build::Workshop;

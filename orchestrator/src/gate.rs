@@ -15,11 +15,13 @@ use crate::db::{self, gates, generations};
 use crate::errand::{MOST_FAILURES, PAUSE_SECONDS};
 use crate::mend;
 use crate::poll::Poll;
+use chrono::{DateTime, Utc};
 use swarm_protocol::Code;
 use swarm_protocol::drone::Fence;
-use swarm_protocol::gate::{Gate, GateAnswer, GateRequest, Unjudged, Verdict};
+use swarm_protocol::gate::{Gate, GateAnswer, GateRequest, Seat, Unjudged, Verdict};
 use swarm_protocol::id::{DroneId, GateId, RunId};
 use swarm_protocol::state::GateOutcome;
+use swarm_protocol::ticket::SignedTicket;
 use tracing::{info, warn};
 
 /// Serves a request: at once when a generation waits, else when one comes or the request's time is over.
@@ -54,8 +56,7 @@ async fn take(app: &App, drone: DroneId, request: &GateRequest) -> sqlx::Result<
 /// Says what is to be done.
 async fn offer(app: &App, gate: GateId) -> Result<Option<Gate>, ApiError> {
     let Some(task) = gates::task(&app.db, gate).await? else { return Ok(None) };
-    let seats = gates::seats(&app.db, &task).await?;
-    let bundles: Vec<_> = seats.iter().filter_map(|seat| Some(seat.installed?.bundle)).collect();
+    let seats = gates::seats(&app.db, task.target_id, &task.world).await?;
     let now = db::now(&app.db).await?;
     Ok(Some(Gate {
         gate,
@@ -64,14 +65,20 @@ async fn offer(app: &App, gate: GateId) -> Result<Option<Gate>, ApiError> {
         number: task.number,
         timestamp: task.timestamp,
         epoch: task.epoch,
+        bundles: bundles(app, now, &seats),
         seats,
         ticket: app.generation_ticket(now, &task.target, task.number),
         target: task.target,
         mask: task.mask,
         smoke: app.gate.smoke,
-        bundles: (!bundles.is_empty()).then(|| app.bundles_ticket(now, bundles, None)),
         limit_seconds: app.gate.limit_seconds.into(),
     }))
+}
+
+/// What lets a drone read what the seats have installed.
+pub fn bundles(app: &App, now: DateTime<Utc>, seats: &[Seat]) -> Option<SignedTicket> {
+    let bundles: Vec<_> = seats.iter().filter_map(|seat| Some(seat.installed?.bundle)).collect();
+    (!bundles.is_empty()).then(|| app.bundles_ticket(now, bundles, None))
 }
 
 /// A drone's verdict. Repeating an accepted report is accepted.

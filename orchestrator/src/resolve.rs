@@ -6,9 +6,10 @@ use crate::db;
 use crate::db::resolutions::Task;
 use crate::db::runs::RunError;
 use crate::db::succession::Offer;
-use crate::db::{resolutions, runs, succession, targets};
+use crate::db::{gates, resolutions, runs, succession, targets};
 use crate::enter::{self, Entered, Entry};
 use crate::errand::{MOST_FAILURES, PAUSE_SECONDS};
+use crate::gate;
 use crate::graph::{Graph, PlanError};
 use crate::history::History;
 use crate::lost;
@@ -77,6 +78,7 @@ async fn offer(app: &App, resolution: ResolutionId) -> Result<Option<Resolution>
             return Err(ApiError::new(Code::Unavailable, "the binhost does not answer at the moment"));
         }
     };
+    let seats = gates::seats(&app.db, task.target_id, &task.world).await?;
     let now = db::now(&app.db).await?;
     Ok(Some(Resolution {
         resolution,
@@ -87,6 +89,8 @@ async fn offer(app: &App, resolution: ResolutionId) -> Result<Option<Resolution>
         epoch: task.epoch,
         world: task.world,
         wants: task.wants,
+        bundles: gate::bundles(app, now, &seats),
+        seats,
         mask: task.mask,
         keys,
         limit_seconds: app.times.resolve_seconds.into(),

@@ -47,14 +47,30 @@ pub async fn push(
     repository: &RepositorySource,
     world: &str,
 ) -> Definition {
+    push_from(swarm, target, "desk", (configuration, repository), world, None).await
+}
+
+/// The same from another workstation, which may send its database of installed packages.
+pub async fn push_from(
+    swarm: &Swarm,
+    target: &TargetName,
+    workstation: &str,
+    (configuration, repository): (&Path, &RepositorySource),
+    world: &str,
+    installed: Option<&Path>,
+) -> Definition {
     let configuration = send(swarm, configuration, Limits::CONFIGURATION).await;
+    let installed = match installed {
+        Some(tree) => Some(send(swarm, tree, Limits::CONFIGURATION).await),
+        None => None,
+    };
     let newest = swarm.admin.definitions(target).await.unwrap();
     let new = NewDefinition {
         workstation: NewWorkstation {
-            name: "desk".parse().unwrap(),
+            name: workstation.parse().unwrap(),
             world: world.split_whitespace().map(|atom| atom.parse().unwrap()).collect(),
             provided: Provided::default(),
-            installed: None,
+            installed,
         },
         configuration,
         repositories: vec![repository.clone()],

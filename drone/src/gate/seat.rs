@@ -1,14 +1,14 @@
 //! What the base root's Portage would do with a generation on one workstation.
 
-use super::vdb;
 use crate::config::Config;
 use crate::resolver::ask::{Portage, failed};
 use crate::resolver::root;
 use crate::root::{AttemptDir, Foundation, Launcher, Mount};
 use crate::stop::Stop;
 use serde::Deserialize;
-use serde_json::json;
-use std::path::{Path, PathBuf};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::path::Path;
 use swarm_protocol::gate::Seat;
 use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::BuildId;
@@ -49,17 +49,16 @@ pub struct Answer {
     pub installs: Vec<(Cpv, BuildId)>,
 }
 
-/// Asks for `seat` in the root at `dir`, whose [`AttemptDir::installed`] holds what the workstation has installed; where it
-/// is not there, the workstation is set up anew.
-pub async fn ask(judged: Judged<'_>, dir: &AttemptDir, seat: &Seat) -> Result<Answer, Stop> {
-    if !dir.installed().exists() {
-        std::fs::create_dir(dir.installed())?;
-        vdb::seed(judged.foundation.base_root(), &dir.installed())?;
-    }
-    let vdb = Mount { source: dir.installed(), target: PathBuf::from("/var/db/pkg"), read_only: false };
+/// Asks for `seat` in the root at `dir`; `vdb` is what the workstation has installed ([`super::vdb::bring`]).
+pub async fn ask(judged: Judged<'_>, dir: &AttemptDir, seat: &Seat, vdb: Mount) -> Result<Answer, Stop> {
     let answer = in_root(judged, dir, seat, vec![vdb]).await?;
-    let of_seat = |finding| Finding { workstation: seat.name.as_ref().map(ToString::to_string), ..finding };
-    Ok(Answer { findings: answer.findings.into_iter().map(of_seat).collect(), ..answer })
+    Ok(Answer { findings: of(seat, answer.findings), ..answer })
+}
+
+/// Findings, as the seat's workstation's.
+pub(crate) fn of(seat: &Seat, findings: Vec<Finding>) -> Vec<Finding> {
+    let workstation = seat.name.as_ref().map(ToString::to_string);
+    findings.into_iter().map(|finding| Finding { workstation: workstation.clone(), ..finding }).collect()
 }
 
 /// Asks in the root at `dir` as it is, but for the mounts.
@@ -70,25 +69,39 @@ pub async fn in_root(
     mounts: Vec<Mount>,
 ) -> Result<Answer, Stop> {
     let Judged { foundation, launcher, deadline, cancel, .. } = judged;
-    std::fs::copy(judged.index, root::index_file(dir)?)?;
-    let request = json!({"question": "gate", "timestamp": judged.timestamp});
-    root::prepare(dir, &seat.world, judged.mask, request)?;
     let portage = Portage { foundation, launcher, dir, mounts, deadline, cancel };
-    read(&portage.ask().await?).map_err(|reason| failed(FailureClass::Infrastructure, reason))
+    let request = json!({"question": "gate", "timestamp": judged.timestamp});
+    asked(&portage, seat, judged.index, judged.mask, request).await
+}
+
+/// Puts a question for `seat`, given these binaries and without these versions.
+pub(crate) async fn asked<T: DeserializeOwned>(
+    portage: &Portage<'_>,
+    seat: &Seat,
+    index: &Path,
+    mask: &[Cpv],
+    request: Value,
+) -> Result<T, Stop> {
+    std::fs::copy(index, root::index_file(portage.dir)?)?;
+    root::prepare(portage.dir, &seat.world, mask, request)?;
+    read(&portage.ask().await?).map_err(|reason| {
+        let whose = seat.name.as_ref().map(|name| format!("workstation {name}: ")).unwrap_or_default();
+        failed(FailureClass::Infrastructure, format!("{whose}{reason}"))
+    })
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum Written<T> {
     Error { error: String },
-    Answer(Answer),
+    Answer(T),
 }
 
-fn read(text: &[u8]) -> Result<Answer, String> {
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     match serde_json::from_slice(text) {
         Ok(Written::Answer(answer)) => Ok(answer),
         Ok(Written::Error { error }) => Err(format!("Portage could not be asked: {}", error.trim_end())),
-        Err(error) => Err(format!("the gate's answer cannot be read: {error}")),
+        Err(error) => Err(format!("the answer for a workstation cannot be read: {error}")),
     }
 }
 
@@ -98,7 +111,7 @@ mod tests {
 
     #[test]
     fn nothing_but_an_answer_passes() {
-        let passed = read(br#"{"findings": [], "missing": [], "installs": [["a/b-1", 3]]}"#).unwrap();
+        let passed: Answer = read(br#"{"findings": [], "missing": [], "installs": [["a/b-1", 3]]}"#).unwrap();
         assert_eq!(passed.installs, [("a/b-1".parse().unwrap(), BuildId(3))]);
         for (text, says) in [
             (r#"{"error": "KeyError\n"}"#, "KeyError"),
@@ -106,7 +119,7 @@ mod tests {
             (r#"{"plan": null, "findings": []}"#, "cannot be read"),
             ("", "cannot be read"),
         ] {
-            assert!(read(text.as_bytes()).unwrap_err().contains(says), "{text}");
+            assert!(read::<Answer>(text.as_bytes()).unwrap_err().contains(says), "{text}");
         }
     }
 }

@@ -1,9 +1,55 @@
 //! What a workstation has installed, as a directory to be bound over the root's `/var/db/pkg`.
 
+use crate::link::Link;
+use crate::resolver::ask::failed;
+use crate::resolver::index::{self, Place};
+use crate::root::{AttemptDir, Mount};
+use crate::stop::Stop;
 use crate::vdb::{VDB, directories};
 use anyhow::{Context, bail};
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
+use swarm_bundle::Limits;
+use swarm_protocol::gate::Seat;
+use swarm_protocol::state::FailureClass;
+use swarm_protocol::ticket::SignedTicket;
+use tokio::time::Instant;
+
+/// Brings what the seat's workstation has installed, where it is known, to [`AttemptDir::installed`]; else the machine is
+/// one that is set up anew ([`seed`]). Gives what is to be mounted.
+pub async fn bring(
+    link: &Link,
+    base_root: &Path,
+    (seat, ticket): (&Seat, Option<&SignedTicket>),
+    root: &AttemptDir,
+    end: Instant,
+) -> Result<Mount, Stop> {
+    let into = root.installed();
+    if let (Some(installed), Some(ticket)) = (seat.installed, ticket) {
+        let archive = root.packages().join("installed.tar.zst");
+        let place = Place::Bundle(installed.bundle);
+        index::bring_file(link, place, ticket, "the bundle of installed packages", &archive, end).await?;
+        let tree = into.clone();
+        let content = tokio::task::spawn_blocking(move || {
+            swarm_bundle::unpack(File::open(archive)?, &tree, Limits::CONFIGURATION)
+                .map_err(anyhow::Error::new)
+        });
+        if content.await?? != installed.content {
+            let reason = "the bundle of installed packages holds another tree than was pushed".to_owned();
+            return Err(failed(FailureClass::Infrastructure, reason));
+        }
+    } else {
+        fs::create_dir(&into)?;
+        seed(base_root, &into)?;
+    }
+    Ok(mount(root))
+}
+
+/// Puts it in the place of the base root's.
+#[must_use]
+pub fn mount(root: &AttemptDir) -> Mount {
+    Mount { source: root.installed(), target: Path::new("/").join(VDB), read_only: false }
+}
 
 /// The package by which Portage knows the C library (`portage.const.LIBC_PACKAGE_ATOM`).
 const LIBC: &str = "virtual/libc";

@@ -2,24 +2,19 @@
 //! ([`crate::resolver::work`]).
 
 use super::seat::{self, Judged};
-use super::{directories, smoke};
+use super::{directories, smoke, vdb};
 use crate::build::{Workshop, check_epoch, deadline};
-use crate::resolver::ask::failed;
 use crate::resolver::index::{self, Place};
 use crate::resolver::verdict::{KEPT, clipped, kept};
 use crate::resolver::work::{STOP_LIMIT, answered, stopping};
 use crate::root::AttemptDir;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
-use std::fs::File;
-use swarm_bundle::Limits;
 use swarm_protocol::drone::Fence;
-use swarm_protocol::gate::{Gate, Seat, Unjudged, Verdict};
+use swarm_protocol::gate::{Gate, Unjudged, Verdict};
 use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::SessionId;
 use swarm_protocol::resolution::Finding;
-use swarm_protocol::state::FailureClass;
-use tokio::time::Instant;
 
 /// Judges, and reports.
 pub async fn run(shop: &Workshop, session: SessionId, gate: &Gate) {
@@ -59,29 +54,6 @@ pub async fn run(shop: &Workshop, session: SessionId, gate: &Gate) {
     }
 }
 
-/// Brings what a workstation has installed, where it is known.
-async fn bring_installed(
-    shop: &Workshop,
-    gate: &Gate,
-    seat: &Seat,
-    root: &AttemptDir,
-    end: Instant,
-) -> Result<(), Stop> {
-    let (Some(installed), Some(ticket)) = (seat.installed, &gate.bundles) else { return Ok(()) };
-    let archive = root.packages().join("installed.tar.zst");
-    let place = Place::Bundle(installed.bundle);
-    index::bring_file(&shop.link, place, ticket, "the bundle of installed packages", &archive, end).await?;
-    let into = root.installed();
-    let content = tokio::task::spawn_blocking(move || {
-        swarm_bundle::unpack(File::open(archive)?, &into, Limits::CONFIGURATION).map_err(anyhow::Error::new)
-    });
-    if content.await?? == installed.content {
-        return Ok(());
-    }
-    let reason = "the bundle of installed packages holds another tree than was pushed".to_owned();
-    Err(failed(FailureClass::Infrastructure, reason))
-}
-
 fn reason(stop: Stop) -> String {
     match stop {
         Stop::Failed(failure) => failure.reason,
@@ -112,8 +84,9 @@ async fn judge(shop: &Workshop, gate: &Gate) -> Result<(Vec<Finding>, BTreeSet<C
     let (mut findings, mut missing) = (Vec::new(), BTreeSet::new());
     for (place, seat) in gate.seats.iter().enumerate() {
         let root = AttemptDir::create(&directories(config), &format!("{}-{place}", gate.gate))?;
-        let answer = match bring_installed(shop, gate, seat, &root, deadline).await {
-            Ok(()) => seat::ask(judged, &root, seat).await,
+        let whom = (seat, gate.bundles.as_ref());
+        let answer = match vdb::bring(&shop.link, foundation.base_root(), whom, &root, deadline).await {
+            Ok(vdb) => seat::ask(judged, &root, seat, vdb).await,
             Err(unbrought) => Err(unbrought),
         };
         tokio::task::spawn_blocking(move || drop(root)).await?;

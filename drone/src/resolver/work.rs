@@ -7,15 +7,21 @@ use super::ask::{Answer, Portage, Question, directories};
 use super::index::{self, Place};
 use super::root;
 use super::verdict::Verdict;
+use super::wants::{self, Wants};
 use crate::build::{Workshop, check_epoch, deadline};
 use crate::link::{CALL_LIMIT, CallError, Link, backoff, within};
-use crate::root::AttemptDir;
+use crate::root::{AttemptDir, Foundation};
 use crate::stop::Stop;
+use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 use swarm_protocol::client::ClientError;
 use swarm_protocol::drone::Fence;
+use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::SessionId;
-use swarm_protocol::resolution::Resolution;
+use swarm_protocol::plan::Plan;
+use swarm_protocol::resolution::{Finding, Resolution};
+use tokio::time::Instant;
 
 /// How long a report may still take once the drone stops.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(1);
@@ -57,29 +63,75 @@ pub(crate) async fn stopping(link: &Link, after: Duration) {
 async fn resolve(shop: &Workshop, resolution: &Resolution) -> Result<Answer, Stop> {
     let (config, deadline) = (&shop.link.config, deadline(resolution.limit_seconds));
     let foundation = check_epoch(&shop.epochs, resolution.epoch).await?;
+    // Holds the index; each question has a root of its own.
     let dir = AttemptDir::create(&directories(config), &resolution.resolution.to_string())?;
+    let packages = dir.packages().join("Packages");
     let place = Place::Staging(&resolution.target, resolution.run);
-    index::bring(&shop.link, place, &resolution.ticket, &root::index_file(&dir)?, deadline).await?;
-    let portage = Portage {
-        foundation: &foundation,
-        launcher: &shop.launcher,
-        dir: &dir,
-        mounts: Vec::new(),
-        deadline,
-        cancel: &shop.link.draining,
+    index::bring(&shop.link, place, &resolution.ticket, &packages, deadline).await?;
+    let desk = Desk { shop, resolution, foundation: &foundation, index: &packages, deadline };
+    let answer = match desk.plan("world", &resolution.wants).await? {
+        Answer::Plan(plan, remarks) => desk.with_wants(plan, remarks).await?,
+        refused @ Answer::Refused(_) => refused,
     };
-    let question = Question {
-        world: &resolution.world,
-        wants: &resolution.wants,
-        mask: &resolution.mask,
-        keys: &resolution.keys,
-    };
-    let answer = portage.plan(question).await;
     tokio::task::spawn_blocking(move || drop(dir)).await?;
-    let answer = answer?;
     // A repository that was synced meanwhile may have given some of its new ebuilds.
     check_epoch(&shop.epochs, resolution.epoch).await?;
     Ok(answer)
+}
+
+/// Where the questions of one resolution are put.
+struct Desk<'a> {
+    shop: &'a Workshop,
+    resolution: &'a Resolution,
+    foundation: &'a Foundation,
+    index: &'a Path,
+    deadline: Instant,
+}
+
+impl Desk<'_> {
+    /// Asks what the world and these wants need. What is outdated is in the index no longer.
+    async fn plan(&self, name: &str, wants: &[Cpv]) -> Result<Answer, Stop> {
+        let Self { shop, resolution, foundation, index, deadline } = *self;
+        let dir = directories(&shop.link.config);
+        let dir = AttemptDir::create(&dir, &format!("{}-{name}", resolution.resolution))?;
+        std::fs::copy(index, root::index_file(&dir)?)?;
+        let (launcher, cancel) = (&shop.launcher, &shop.link.draining);
+        let portage = Portage { foundation, launcher, dir: &dir, mounts: Vec::new(), deadline, cancel };
+        let question =
+            Question { world: &resolution.world, wants, mask: &resolution.mask, keys: &resolution.keys };
+        let answer = portage.plan(question).await?;
+        std::fs::copy(root::index_file(&dir)?, index)?;
+        tokio::task::spawn_blocking(move || drop(dir)).await?;
+        Ok(answer)
+    }
+
+    /// The plan with what workstations want beside it. One whose wishes do not go together with the rest does not keep
+    /// the others from their packages: the plan stands without, and says so; the gate will decide.
+    async fn with_wants(&self, plan: Plan, mut remarks: Vec<Finding>) -> Result<Answer, Stop> {
+        let Self { shop, resolution, foundation, index, deadline } = *self;
+        let Wants { mut wants, findings } =
+            wants::ask(&shop.link, &shop.launcher, foundation, (resolution, index), deadline).await?;
+        remarks.extend(findings);
+        let planned: HashSet<_> = plan.packages.iter().map(|package| &package.cpv).collect();
+        let more: Vec<_> = wants.iter().filter(|cpv| !planned.contains(cpv)).map(Cpv::to_string).collect();
+        if more.is_empty() {
+            return Ok(Answer::Plan(plan, remarks));
+        }
+        tracing::info!(wants = more.join(" "), "workstations want more than the world comes to from nothing");
+        // All that they want: what one of them wants alone would else decide a `||` for the others.
+        wants.extend(resolution.wants.iter().cloned());
+        match self.plan("wants", &Vec::from_iter(wants)).await? {
+            Answer::Plan(wider, more) => {
+                // Of the narrower plan, only what workstations said still counts.
+                let said = remarks.into_iter().filter(|remark| remark.workstation.is_some());
+                Ok(Answer::Plan(wider, more.into_iter().chain(said).collect()))
+            }
+            Answer::Refused(why) => {
+                remarks.extend(why);
+                Ok(Answer::Plan(plan, remarks))
+            }
+        }
+    }
 }
 
 /// Repeats a report until it is answered.

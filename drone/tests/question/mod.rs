@@ -194,10 +194,8 @@ impl Bench {
             cancel: &CancellationToken::new(),
         };
         let seat = Seat { name: None, world: atoms(world), installed: None };
-        if !installed.is_empty() {
-            fs::create_dir(dir.installed()).unwrap();
-            vdb::seed(&config.base_root, &dir.installed()).unwrap();
-        }
+        fs::create_dir(dir.installed()).unwrap();
+        vdb::seed(&config.base_root, &dir.installed()).unwrap();
         for (pf, rdepend) in installed {
             let entry = dir.installed().join("test").join(pf);
             fs::create_dir_all(&entry).unwrap();
@@ -213,7 +211,7 @@ impl Bench {
                 fs::write(entry.join(field), format!("{value}\n")).unwrap();
             }
         }
-        seat::ask(judged, &dir, &seat).await.unwrap()
+        seat::ask(judged, &dir, &seat, vdb::mount(&dir)).await.unwrap()
     }
 
     /// The plan, of which there must be one.

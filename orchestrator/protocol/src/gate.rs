@@ -66,7 +66,7 @@ pub struct Gate {
     pub limit_seconds: u64,
 }
 
-/// A workstation in the gate's eyes: what it wants, and what it has.
+/// A workstation in the eyes of resolver and gate: what it wants, and what it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seat {

@@ -7,6 +7,7 @@
 use crate::digest::Digest;
 use crate::drone::Fence;
 use crate::epoch::Epoch;
+use crate::gate::Seat;
 use crate::gentoo::{Cpv, TargetName, WorldAtom};
 use crate::id::{AttemptToken, BuildId, DefinitionId, ResolutionId, RunId, SessionId};
 use crate::plan::{BuildKey, Plan};
@@ -63,6 +64,12 @@ pub struct Resolution {
     /// What else shall be installable: what a gate found to be missing.
     #[serde(default)]
     pub wants: Vec<Cpv>,
+    /// Whose updates to ask for: what they would merge, the plan has as well.
+    #[serde(default)]
+    pub seats: Vec<Seat>,
+    /// Bearer token for the seats' bundles, where they have some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundles: Option<SignedTicket>,
     /// What Portage shall not take: quarantined packages whose older versions may stay.
     #[serde(default)]
     pub mask: Vec<Cpv>,

@@ -127,10 +127,15 @@ pub async fn task(db: impl PgExecutor<'_>, gate: GateId) -> sqlx::Result<Option<
     .await
 }
 
-/// Whom a gate is asked for: the machine that is set up anew comes first, then every registered workstation as it is now.
-pub async fn seats(db: impl PgExecutor<'_>, task: &Task) -> sqlx::Result<Vec<Seat>> {
-    let mut seats = vec![Seat { name: None, world: task.world.clone(), installed: None }];
-    let registered = workstations::list(db, task.target_id).await?;
+/// Whom Portage is asked for: the machine that is set up anew with `world` comes first, then every registered workstation
+/// as it is now.
+pub async fn seats(
+    db: impl PgExecutor<'_>,
+    target: TargetId,
+    world: &[WorldAtom],
+) -> sqlx::Result<Vec<Seat>> {
+    let mut seats = vec![Seat { name: None, world: world.to_owned(), installed: None }];
+    let registered = workstations::list(db, target).await?;
     seats.extend(registered.into_iter().map(|workstation| Seat {
         name: Some(workstation.name),
         world: workstation.world,

@@ -88,6 +88,8 @@ pub struct Task {
     pub run: RunId,
     /// Its target.
     pub target: TargetName,
+    /// The target's row.
+    pub target_id: TargetId,
     /// The run's world set.
     pub world: Vec<WorldAtom>,
     /// The epoch to resolve under.
@@ -105,7 +107,7 @@ pub async fn task(db: impl PgExecutor<'_>, resolution: ResolutionId) -> sqlx::Re
     sqlx::query_as!(
         Task,
         r#"SELECT o.token AS "token: AttemptToken", r.id AS "run: RunId", t.name AS "target: TargetName",
-                  r.world AS "world: Vec<WorldAtom>", e.digest AS "epoch: Digest", e.id AS "epoch_id: EpochId",
+                  t.id AS "target_id: TargetId", r.world AS "world: Vec<WorldAtom>", e.digest AS "epoch: Digest", e.id AS "epoch_id: EpochId",
                   r.wants AS "wants: Vec<Cpv>", r.mask AS "mask: Vec<Cpv>"
            FROM resolutions o JOIN runs r ON r.id = o.run_id JOIN targets t ON t.id = r.target_id
                 JOIN epochs e ON e.id = o.epoch_id
