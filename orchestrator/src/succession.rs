@@ -4,8 +4,10 @@
 //! Portage decides by what it sees, and it does not see a build that is still running. So beside the plan's own
 //! decisions, a package of the plan that is *equal* to one of an earlier run is not begun anew: same cpv, slot,
 //! repository, USE and epoch, and in its root exactly the same artifacts. What it received is kept; its build in
-//! progress, its failed attempts and its quarantine go over with it, so that a first run of three weeks survives twenty
-//! nightly syncs, and nobody gets a quarantined package back for having started a run.
+//! progress and its failed attempts go over with it, so that a first run of three weeks survives twenty nightly syncs.
+//!
+//! A quarantine outlasts runs and epochs: it goes over from whatever run of the target it stands in, as long as what the
+//! package is built from and with is the same. Nobody gets a quarantined package back for having started a run.
 
 use crate::graph::Graph;
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +20,8 @@ use swarm_protocol::plan::{Plan, PlannedPackage};
 pub struct Estate {
     /// Artifacts that the plan may keep: of the current generation, and of the predecessor.
     pub offered: HashMap<(Cpv, BuildId), ArtifactId>,
-    /// Packages of the predecessor and of the run that became the current generation, under the plan's epoch.
+    /// Packages of the predecessor and of the run that became the current generation, under the plan's epoch; then the
+    /// quarantined ones of earlier runs.
     pub former: Vec<Former>,
 }
 
@@ -42,6 +45,8 @@ pub enum Leaves {
     Artifact(ArtifactId),
     /// Itself, with its attempts: it is being built, was tried, or is quarantined.
     Row,
+    /// The same of a package that an earlier run has quarantined, under whatever epoch.
+    Quarantine,
 }
 
 /// What becomes of a planned package.
@@ -87,11 +92,15 @@ pub fn fates(plan: &Plan, graph: &Graph, estate: &Estate) -> Result<Vec<Fate>, N
                 .into_iter()
                 .flatten()
                 .find(|former| {
-                    is_same(package, &former.planned) && same_root(index, former, plan, graph, &fates)
+                    is_same(package, &former.planned)
+                        && match former.leaves {
+                            Leaves::Quarantine => same_inputs(index, former, plan, graph, &fates),
+                            _ => same_root(index, former, plan, graph, &fates),
+                        }
                 })
                 .map_or(Fate::Build, |former| match former.leaves {
                     Leaves::Artifact(artifact) => Fate::Keep(artifact),
-                    Leaves::Row => Fate::Take(former.id),
+                    Leaves::Row | Leaves::Quarantine => Fate::Take(former.id),
                 }),
         };
     }
@@ -113,6 +122,18 @@ fn same_root(index: usize, former: &Former, plan: &Plan, graph: &Graph, fates: &
             let row = &graph.rows[dependency];
             let artifact = former.waits.get(row.cpv(&plan.packages[row.package])).copied().flatten();
             artifact.is_some_and(|artifact| fates[dependency] == Fate::Keep(artifact))
+        })
+}
+
+/// Whether a package is built from the same, and with the same versions, none of which is built anew: that might help.
+fn same_inputs(index: usize, former: &Former, plan: &Plan, graph: &Graph, fates: &[Fate]) -> bool {
+    let key = plan.packages[index].key;
+    key.is_some()
+        && key == former.planned.key
+        && graph.waits[index].len() == former.waits.len()
+        && graph.waits[index].iter().all(|&dependency| {
+            let package = &plan.packages[graph.rows[dependency].package];
+            former.waits.contains_key(&package.cpv) && matches!(fates[dependency], Fate::Keep(_))
         })
 }
 
@@ -217,6 +238,30 @@ mod tests {
         same.planned.use_flags.reverse();
         let estate = Estate { former: vec![same], ..Estate::default() };
         assert_eq!(judged(&plan, &estate)[3], Fate::Keep(ArtifactId(9)));
+    }
+
+    #[test]
+    fn a_quarantine_lasts_until_the_inputs_change() {
+        let mut plan = plan(Some(4));
+        let key = |text: &str| Some(swarm_protocol::Digest::of(text.as_bytes()));
+        plan.packages[1].key = key("a");
+        let offered: HashMap<_, _> = [(("a/base-1".parse().unwrap(), BuildId(4)), ArtifactId(30))].into();
+        let left = |plan: &Plan, waits: &[(&str, i64)]| Estate {
+            offered: offered.clone(),
+            former: vec![former(7, plan, 1, waits, Leaves::Quarantine)],
+        };
+        // Another build of the same version is what it was tried with.
+        let same = left(&plan, &[("a/base-1", 20)]);
+        assert_eq!(judged(&plan, &same)[1], Fate::Take(PackageId(7)));
+        let other = left(&plan, &[("a/base-0", 20)]);
+        assert_eq!(judged(&plan, &other)[1], Fate::Build, "another version in its root");
+        for changed in [key("b"), None] {
+            let mut plan = plan.clone();
+            plan.packages[1].key = changed;
+            assert_eq!(judged(&plan, &same)[1], Fate::Build, "built from something else");
+        }
+        plan.packages[2].keep = None;
+        assert_eq!(judged(&plan, &same)[1], Fate::Build, "what it is built with is built anew");
     }
 
     #[test]

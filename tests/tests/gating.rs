@@ -227,9 +227,10 @@ async fn a_quarantined_package_holds_the_run_or_gives_way_to_its_older_version()
 
         let second = swarm.unresolved_run().await;
         let resolution = drone.resolve(10).await.unwrap();
-        let mut plan = plans::plan(&["test/fine-1", "test/bad-2"], &[]);
-        plan.packages[0].keep = Some(swarm_protocol::id::BuildId(1));
-        drone.resolved(&resolution, plan).await.unwrap();
+        let mut wanted = plans::plan(&["test/fine-1", "test/bad-2"], &[]);
+        wanted.packages[0].keep = Some(swarm_protocol::id::BuildId(1));
+        wanted.packages[1].key = Some(swarm_protocol::Digest::of(b"its inputs"));
+        drone.resolved(&resolution, wanted.clone()).await.unwrap();
         let claim = drone.claim(10).await.unwrap();
         drone.start(&claim).await.unwrap();
         let fail = Fail {
@@ -257,6 +258,52 @@ async fn a_quarantined_package_holds_the_run_or_gives_way_to_its_older_version()
         assert_eq!(gate.mask, next.mask, "the gate judges what the resolver planned");
         drone.judged(&gate, vec![], &[]).await.unwrap();
         swarm.run_reaches(next.run, RunState::Promoted, 20).await;
+        let promoted = swarm.admin.run(next.run).await.unwrap();
+        assert_eq!((promoted.without, promoted.mends), (next.mask.clone(), Some(second)));
+        remembered(&swarm, &drone, second, &wanted).await;
         checker::check(&swarm.admin, &swarm.database.pool).await;
     }
+}
+
+/// The next ordinary runs: what is quarantined is not tried again, until its inputs change or a person releases it.
+async fn remembered(swarm: &Swarm, drone: &ScriptedDrone, quarantined: RunId, wanted: &Plan) {
+    let begin = async |plan: Plan| {
+        let run = swarm.unresolved_run().await;
+        let resolution = drone.resolve(20).await.unwrap();
+        assert_eq!((resolution.run, &resolution.mask[..]), (run, &[][..]));
+        drone.resolved(&resolution, plan).await.unwrap();
+        run
+    };
+    let give_way = async || {
+        let next = drone.resolve(20).await.unwrap();
+        assert_eq!(next.mask, ["test/bad-2".parse().unwrap()]);
+        let mut plan = plans::plan(&["test/fine-1", "test/bad-1", "test/new-1"], &[]);
+        for package in &mut plan.packages {
+            package.keep = Some(swarm_protocol::id::BuildId(1));
+        }
+        drone.resolved(&next, plan).await.unwrap();
+        let unchanged = swarm.run_reaches(next.run, RunState::Promoted, 20).await;
+        assert!(unchanged.reason.unwrap().starts_with("nothing changed"));
+    };
+    let id = swarm.package(quarantined, "test/bad-2").await.id;
+    let third = begin(wanted.clone()).await;
+    let package = swarm.package(third, "test/bad-2").await;
+    assert_eq!((package.id, package.state, package.attempts), (id, PackageState::Quarantined, 1));
+    give_way().await;
+
+    // Its ebuild was changed.
+    let mut changed = wanted.clone();
+    changed.packages[1].key = Some(swarm_protocol::Digest::of(b"other inputs"));
+    let fourth = begin(changed).await;
+    assert_eq!(swarm.package(fourth, "test/bad-2").await.state, PackageState::Needed);
+    swarm.admin.cancel_run(fourth).await.unwrap();
+
+    // A person released it, in the run where it stands.
+    swarm.admin.release(id).await.unwrap();
+    let fifth = begin(wanted.clone()).await;
+    let claim = drone.claim(10).await.unwrap();
+    assert_eq!((claim.run, claim.cpv.to_string().as_str()), (fifth, "test/bad-2"));
+    drone.build(&claim).await;
+    drone.judged(&drone.gate(20).await.unwrap(), vec![], &[]).await.unwrap();
+    swarm.run_reaches(fifth, RunState::Promoted, 20).await;
 }

@@ -263,6 +263,7 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, filter: &Filter<'_>) -> sqlx::
         r#"SELECT r.id AS "id: RunId", t.name AS "target: TargetName", r.state AS "state: RunState",
                   e.digest AS "epoch?: Digest", g.number AS "generation?: GenerationNumber", r.reason, r.created_at,
                   r.ended_at, r.findings AS "findings: Json<Vec<Finding>>", d.name AS "resolver?", n.number AS "definition?",
+                  r.mask AS "mask: Vec<Cpv>", r.mends_id AS "mends: RunId",
                   o.began_at AS "resolving_since?"
            FROM runs r JOIN targets t ON t.id = r.target_id LEFT JOIN epochs e ON e.id = r.epoch_id
                 LEFT JOIN generations g ON g.run_id = r.id AND g.promoted_at IS NOT NULL
@@ -285,6 +286,8 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, filter: &Filter<'_>) -> sqlx::
             state: row.state,
             epoch: row.epoch,
             definition: row.definition,
+            without: row.mask,
+            mends: row.mends,
             generation: row.generation,
             reason: row.reason,
             findings: row.findings.0,

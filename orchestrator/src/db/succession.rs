@@ -64,7 +64,9 @@ pub async fn offers(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::
 pub async fn estate(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Result<Estate> {
     let offered = offers(tx, run, epoch).await?;
     let offered = offered.into_iter().map(|offer| ((offer.cpv, offer.build_id), offer.id)).collect();
-    Ok(Estate { offered, former: former(tx, run, epoch).await? })
+    let mut former = former(tx, run, epoch).await?;
+    former.extend(quarantined(tx, run).await?);
+    Ok(Estate { offered, former })
 }
 
 /// Packages of the predecessor and of the run behind the current generation, if they were planned under `epoch`. Rows
@@ -108,6 +110,47 @@ async fn former(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Resu
             leaves: row.artifact.map_or(Leaves::Row, Leaves::Artifact),
         })
         .collect())
+}
+
+/// How many runs of the target a quarantine is looked for in. With each run that plans its package it goes on into that one.
+const REMEMBERED: i64 = 20;
+
+/// The quarantined packages of earlier runs, as far as none of the later ones has the package. Those of the predecessor come
+/// under any epoch here.
+async fn quarantined(tx: &mut PgConnection, run: RunId) -> sqlx::Result<Vec<Former>> {
+    let rows = sqlx::query!(
+        r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.slot AS "slot: Slot",
+                  p.repository AS "repository: RepoName", p.use_flags AS "use_flags: Vec<UseFlag>",
+                  p.build_key AS "build_key: BuildKey"
+           FROM packages p JOIN runs r ON r.id = $1
+           WHERE p.state = 'quarantined' AND p.stage = 0 AND p.run_id = ANY(ARRAY(
+                   SELECT o.id FROM runs o WHERE o.target_id = r.target_id AND o.id < r.id ORDER BY o.id DESC LIMIT $2))
+             AND NOT EXISTS (
+                   SELECT FROM packages q JOIN runs o ON o.id = q.run_id
+                   WHERE o.target_id = r.target_id AND q.run_id > p.run_id AND q.cpv = p.cpv AND q.artifact_id IS NOT NULL)
+           ORDER BY p.run_id DESC, p.id"#,
+        run.0,
+        REMEMBERED
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let ids: Vec<_> = rows.iter().map(|row| row.id.0).collect();
+    let mut waits = waits(tx, &ids).await?;
+    let former = rows.into_iter().map(|row| Former {
+        id: row.id,
+        planned: PlannedPackage {
+            cpv: row.cpv,
+            slot: row.slot,
+            repository: row.repository,
+            use_flags: row.use_flags,
+            keep: None,
+            key: row.build_key,
+            estimate_seconds: None,
+        },
+        waits: waits.remove(&row.id).unwrap_or_default(),
+        leaves: Leaves::Quarantine,
+    });
+    Ok(former.collect())
 }
 
 type Waits = HashMap<PackageId, BTreeMap<Cpv, Option<ArtifactId>>>;

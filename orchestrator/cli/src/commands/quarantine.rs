@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
 
 async fn quarantined(context: &Context, run: Option<RunId>) -> Result<Vec<Quarantined>, Failure> {
     if let Some(run) = run {
-        // A run that is not there is an error; one that is over has nothing that could be released.
+        // A run that is not there is an error; what one that is over has left in quarantine, `swarm packages` shows.
         context.ask(context.client.run(run)).await?;
     }
     let runs = context.ask(context.client.status(None)).await?.runs;

@@ -198,12 +198,20 @@ fn shown(run: &Run) -> String {
         rows.push(("took", between(Some(run.created_at), run.ended_at)));
     }
     rows.extend(run.generation.map(|generation| ("generation", generation.to_string())));
+    rows.extend(without(run).map(|without| ("without", without)));
     rows.extend(run.reason.clone().map(|reason| ("reason", reason)));
     rows.extend(resolving(run).map(|resolving| ("resolver", resolving)));
     rows.push(("packages", packages(&run.counts)));
     rows.push(("attempts", attempts(&run.counts)));
     let findings = run.findings.iter().map(|finding| format!("\n\n{}", found(finding)));
     format!("{}{}", fields(&rows), findings.collect::<String>())
+}
+
+/// What it does without, and where that stands in quarantine.
+fn without(run: &Run) -> Option<String> {
+    let names: Vec<_> = run.without.iter().map(ToString::to_string).collect();
+    let since = run.mends.map(|mends| format!(", quarantined in run {mends}")).unwrap_or_default();
+    (!names.is_empty()).then(|| format!("{}{since}", names.join(", ")))
 }
 
 /// Who resolves it, if it is being resolved.

@@ -36,6 +36,8 @@ fn run(id: i64, state: RunState, counts: Counts) -> Run {
         state,
         epoch: Some(epoch().digest()),
         definition: Some(4),
+        without: vec![],
+        mends: None,
         findings: vec![],
         resolver: None,
         generation: None,
@@ -81,7 +83,14 @@ pub(super) fn frozen() -> Run {
 pub(super) fn promoted() -> Run {
     let counts = Counts { total: 14, received: 14, attempted: 14, succeeded: 14, ..Counts::default() };
     let generation = Some(GenerationNumber(3));
-    Run { generation, ended_at: Some(at(7503)), ..run(5, RunState::Promoted, counts) }
+    let without = vec!["app-misc/jq-1.8".parse().unwrap()];
+    Run {
+        generation,
+        without,
+        mends: Some(RunId(4)),
+        ended_at: Some(at(7503)),
+        ..run(5, RunState::Promoted, counts)
+    }
 }
 
 pub(super) fn cancelled() -> Run {

@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::epoch::Epoch;
-use crate::gentoo::TargetName;
+use crate::gentoo::{Cpv, TargetName};
 use crate::id::{GenerationNumber, RunId};
 use crate::plan::Plan;
 use crate::resolution::Finding;
@@ -43,6 +43,12 @@ pub struct Run {
     /// What Portage refused, or remarked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// What it does without: quarantined packages whose older versions stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<Cpv>,
+    /// The run whose shortcoming it was begun to mend, by the swarm itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mends: Option<RunId>,
     /// Who resolves it at the moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver: Option<Resolver>,
