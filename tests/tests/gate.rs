@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 
 use std::fs;
+use std::time::Duration;
 use swarm_protocol::admin::{Run, World};
 use swarm_protocol::binhost::Provided;
 use swarm_protocol::id::RunId;
@@ -119,5 +120,35 @@ async fn what_is_missing_is_found_and_comes_by_itself() {
     let workstation = machines::workstation(&swarm, "swarm-test/trivial\n", None);
     let merged = workstation.ok(&["emerge", "--usepkg", "--usepkgonly", "--getbinpkg", "-uDN", "@world"]);
     assert!(merged.contains("swarm-test/trivial-1"), "{merged}");
+    checker::check(&swarm.admin, &swarm.database.pool).await;
+}
+
+/// The index is there before the binhost dies; the packages, which the smoke install wants, are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binhost_that_dies_while_a_drone_judges_promotes_nothing_and_is_asked_again() {
+    let settings = Settings { gate: "smoke = true\nlimit_seconds = 40\n", ..Settings::default() };
+    let mut swarm = machines::reachable_swarm(settings).await;
+    set_world(&swarm, "swarm-test/trivial").await;
+    let _drone = DroneMachine::start_at(&swarm, "ant", Place::default()).await;
+    let run = swarm.unresolved_run().await;
+    wait::until(300, "the gate to be asked", async || {
+        (gates(&swarm, "outcome IS NULL").await == 1).then_some(())
+    })
+    .await;
+    swarm.binhost.take().unwrap().kill();
+    wait::until(120, "the drone to give up", async || {
+        (gates(&swarm, "outcome = 'failed'").await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(gates(&swarm, "reason LIKE '%cannot be brought from the binhost%'").await, 1);
+    assert_eq!(swarm.admin.run(run).await.unwrap().state, RunState::Validating);
+    assert_eq!(swarm.admin.targets().await.unwrap()[0].current, None);
+
+    swarm.start_binhost().await;
+    // The run rests for half a minute after a drone that could not ask.
+    swarm.shift_clock(Duration::from_secs(31)).await;
+    let promoted = promoted(&swarm, run, 120).await;
+    assert_eq!(promoted.generation.unwrap().0, 1);
+    assert_eq!(gates(&swarm, "outcome = 'passed'").await, 1);
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
