@@ -20,7 +20,8 @@ import findings
 import graph
 import index
 import options
-from words import Finding, chain_to_world, finding, name, printed
+from about import rejected
+from words import Finding, chain_to_world, finding, printed
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -77,25 +78,12 @@ class Asked:
             there = sorted(binary for binary in self.listed if binary[0] == str(package.cpv))
             chain = chain_to_world(self.depgraph, package)[1:]
             if there:
-                yield finding("rebuild_missing", package.cpv, chain, self._why(package))
+                said = rejected(self.depgraph, package)
+                detail = said or f"Portage would compile {package.cpv}, though the generation has it"
+                yield finding("rebuild_missing", package.cpv, chain, detail)
             else:
                 detail = f"the generation has no binary of {package.cpv}: Portage would compile it"
                 yield finding("not_installable", package.cpv, chain, detail)
-
-    def _why(self, package: Package) -> str:
-        """Why Portage takes no binary of an ebuild's version."""
-        reasons = []
-        ignored = self.depgraph._dynamic_config.ignored_binaries
-        for binary in sorted(candidate for candidate in ignored if candidate.cpv == package.cpv):
-            for reason, detail in sorted(ignored[binary].items()):
-                flags = " ".join(sorted(detail)) if reason == "respect_use" else ""
-                reasons.append(f"{binary.cpv}-{binary.cpv.build_id} is not taken: {reason} {flags}".rstrip())
-        masks = self.depgraph._dynamic_config._runtime_pkg_mask
-        for binary in sorted(mask for mask in masks if mask.cpv == package.cpv and mask.type_name == "binary"):
-            for reason, parents in sorted(masks[binary].items()):
-                said = "; ".join(sorted(f"{name(parent[0])} {parent[-1]}" for parent in parents or ()))
-                reasons.append(f"{binary.cpv}-{binary.cpv.build_id} is not taken: {reason} {said}".rstrip())
-        return "\n".join(reasons) or f"Portage would compile {package.cpv}, though the generation has it"
 
 
 def _differences(update: set[index.Binary], binaries: set[index.Binary]) -> Iterator[Finding]:

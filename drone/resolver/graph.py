@@ -10,6 +10,7 @@ from typing import Any
 
 from _emerge.Package import Package
 
+from about import About
 from keys import Keys
 
 KINDS = ("buildtime", "runtime", "runtime_post")
@@ -26,7 +27,7 @@ def planned(digraph: Any) -> list[Package]:
     return sorted(nodes, key=lambda package: str(package.cpv))
 
 
-def plan(depgraph: Any, built: Keys) -> dict[str, Any]:
+def plan(depgraph: Any, built: Keys, about: About) -> dict[str, Any]:
     digraph = depgraph._dynamic_config.digraph
     packages = planned(digraph)
     places = {package: place for place, package in enumerate(packages)}
@@ -39,13 +40,13 @@ def plan(depgraph: Any, built: Keys) -> dict[str, Any]:
         if dependency in places and dependency is not dependent
     }
     return {
-        "packages": [described(package, built) for package in packages],
+        "packages": [described(package, built, about) for package in packages],
         "edges": [[*ends, found] for ends, found in sorted(edges.items()) if found],
         "system": sorted(str(atom) for atom in depgraph._frozen_config._running_root.sets["system"].getAtoms()),
     }
 
 
-def described(package: Package, built: Keys) -> dict[str, Any]:
+def described(package: Package, built: Keys, about: About) -> dict[str, Any]:
     slot, sub_slot = package.slot, package.sub_slot
     description = {
         "cpv": str(package.cpv),
@@ -54,6 +55,7 @@ def described(package: Package, built: Keys) -> dict[str, Any]:
         # USE also lists what the profile adds to every package.
         "use": sorted(package.use.enabled & package.iuse.all),
         "key": built.of(str(package.cpv), str(package.repo)),
+        "about": about.of(package),
     }
     if package.type_name == "binary":
         description["keep"] = build_id(package)

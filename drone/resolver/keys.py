@@ -134,7 +134,7 @@ class Keys:
             ("ebuild", [self._file(ebuild)]),
             ("eclasses", self._eclasses(tree, metadata["INHERITED"])),
             ("files", self._tree(os.path.join(directory, "files"))),
-            ("distfiles", self._distfiles(directory, trees.getFetchMap(cpv, flags, tree))),
+            ("distfiles", distfiles(directory, trees.getFetchMap(cpv, flags, tree))),
             ("use", [flag.encode() for flag in sorted(flags & self._iuse(metadata["IUSE"]))]),
             ("environment", self._environment()),
             ("shell", self._shell(cpv, metadata["SLOT"])),
@@ -173,20 +173,6 @@ class Keys:
                 yield os.fsencode(os.path.relpath(path, top))
                 mode = os.lstat(path).st_mode
                 yield os.fsencode(os.readlink(path)) if stat.S_ISLNK(mode) else self._file(path)
-
-    @staticmethod
-    def _distfiles(directory: str, wanted: Iterable[str]) -> Iterator[bytes]:
-        """Lines of the Manifest: `DIST name size HASH digest …` (GLEP 74)."""
-        wanted = set(wanted)
-        try:
-            with open(os.path.join(directory, "Manifest"), encoding="utf-8") as file:
-                lines = sorted(file)
-        except FileNotFoundError:
-            return
-        for line in lines:
-            words = line.split()
-            if len(words) > 2 and words[0] == "DIST" and words[1] in wanted:
-                yield " ".join(words).encode()
 
     def _environment(self) -> Iterator[bytes]:
         settings = self._settings
@@ -236,6 +222,20 @@ class Keys:
             directory = os.path.join(root, name)
             patches = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
             yield from self._present(os.path.join(directory, patch) for patch in patches)
+
+
+def distfiles(directory: str, wanted: Iterable[str]) -> Iterator[bytes]:
+    """Lines of a package's Manifest, ordered: `DIST name size HASH digest …` (GLEP 74)."""
+    wanted = set(wanted)
+    try:
+        with open(os.path.join(directory, "Manifest"), encoding="utf-8") as file:
+            lines = sorted(file)
+    except FileNotFoundError:
+        return
+    for line in lines:
+        words = line.split()
+        if len(words) > 2 and words[0] == "DIST" and words[1] in wanted:
+            yield " ".join(words).encode()
 
 
 def _names(cpv: str, slot: str) -> list[str]:

@@ -19,6 +19,7 @@ import options
 import stages
 import substitutes
 import toolchain
+from about import About
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +27,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     config = session.configured(options.build_graph(request["wants"]))
     built = keys.Keys(config.target_config)
     earlier = substitutes.Earlier(config.target_config, request["index"])
-    index.leave_out(request["index"], built.outdated(request["keys"]))
+    outdated = built.outdated(request["keys"])
+    index.leave_out(request["index"], outdated)
     session.offer(config, request["index"])
     refused = findings.of_world(config.target_config, request["world"])
     if refused:
@@ -36,7 +38,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     # Portage gives up at a cycle, with the whole graph in its hands: whether it can be built in stages is for us to see.
     if any(one["kind"] != "cycle" for one in refused):
         return {"plan": None, "findings": refused}
-    plan = graph.plan(depgraph, built)
+    plan = graph.plan(depgraph, built, About(depgraph, outdated))
     refused = [*toolchain.ahead(depgraph), *stages.stage(depgraph, plan, earlier)]
     if refused:
         return {"plan": None, "findings": refused}

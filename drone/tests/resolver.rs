@@ -18,6 +18,7 @@ use question::{Bench, atoms, edges, launcher, shown};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
+use swarm_protocol::plan::About;
 use swarm_protocol::resolution::FindingKind;
 use swarm_protocol::state::FailureClass;
 use tokio::process::Command;
@@ -70,6 +71,16 @@ async fn the_existing_ebuilds_from_nothing() {
     let jq = &plan.packages[2];
     assert_eq!((jq.slot.as_str(), jq.repository.as_str()), ("0/1", "swarm-box"));
     assert_eq!(jq.use_flags.iter().map(ToString::to_string).collect::<Vec<_>>(), ["oniguruma"]);
+    let oniguruma = plan.packages[3].about.clone().unwrap();
+    let sources = "/var/cache/build-swarm/distfiles/libonig_6.9.8.orig.tar.gz";
+    let expected = About {
+        keywords: vec!["amd64".to_owned()],
+        license: "BSD-2".to_owned(),
+        wanted_by: vec!["app-misc/jq-1.6".to_owned(), "@world".to_owned()],
+        fetch_bytes: Some(fs::metadata(sources).unwrap().len()),
+        built_because: Some("there is no binary of it".to_owned()),
+    };
+    assert_eq!(oniguruma, expected);
 }
 
 /// The whole life of an index: everything is kept, a new sub-slot rebuilds the library and its consumer, a USE change and a
@@ -124,6 +135,10 @@ async fn what_portage_accepts_is_kept() {
     assert_eq!(shown(&changed)[1..5], expected);
     let flags: Vec<_> = changed.packages[1].use_flags.iter().map(ToString::to_string).collect();
     assert_eq!(flags, ["x", "y"]);
+    let because = |place: usize| changed.packages[place].about.clone().unwrap().built_because;
+    assert_eq!(because(1).as_deref(), Some("test/consumer-1-1 is not taken: respect_use y"));
+    assert_eq!(because(4).as_deref(), Some("test/unrelated-1-1 is not taken: changed_deps"));
+    assert_eq!(because(2), None, "what is kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use swarm_protocol::client::BinhostClient;
 use swarm_protocol::drone::Fail;
 use swarm_protocol::gate::Gate;
 use swarm_protocol::id::{GenerationNumber, RunId};
-use swarm_protocol::plan::Plan;
+use swarm_protocol::plan::{About, Plan};
 use swarm_protocol::resolution::{Finding, FindingKind};
 use swarm_protocol::state::{FailureClass, GenerationState, PackageState, RunState};
 use swarm_tests::drone::ScriptedDrone;
@@ -230,6 +230,8 @@ async fn a_quarantined_package_holds_the_run_or_gives_way_to_its_older_version()
         let mut wanted = plans::plan(&["test/fine-1", "test/bad-2"], &[]);
         wanted.packages[0].keep = Some(swarm_protocol::id::BuildId(1));
         wanted.packages[1].key = Some(swarm_protocol::Digest::of(b"its inputs"));
+        let wanted_by = vec!["@world".to_owned()];
+        wanted.packages[1].about = Some(About { wanted_by, ..About::default() });
         drone.resolved(&resolution, wanted.clone()).await.unwrap();
         let claim = drone.claim(10).await.unwrap();
         drone.start(&claim).await.unwrap();
@@ -289,6 +291,7 @@ async fn remembered(swarm: &Swarm, drone: &ScriptedDrone, quarantined: RunId, wa
     let third = begin(wanted.clone()).await;
     let package = swarm.package(third, "test/bad-2").await;
     assert_eq!((package.id, package.state, package.attempts), (id, PackageState::Quarantined, 1));
+    assert_eq!(package.about, wanted.packages[1].about);
     give_way().await;
 
     // Its ebuild was changed.

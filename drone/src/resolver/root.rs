@@ -25,6 +25,7 @@ pub const EMPTY_INDEX: &str = "PACKAGES: 0\nTIMESTAMP: 1\nVERSION: 0\n\n";
 const PROGRAM: &[(&str, &str)] = &[
     ("resolve.py", include_str!("../../resolver/resolve.py")),
     ("planning.py", include_str!("../../resolver/planning.py")),
+    ("about.py", include_str!("../../resolver/about.py")),
     ("wanting.py", include_str!("../../resolver/wanting.py")),
     ("gate.py", include_str!("../../resolver/gate.py")),
     ("keys.py", include_str!("../../resolver/keys.py")),

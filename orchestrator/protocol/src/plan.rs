@@ -49,9 +49,33 @@ pub struct PlannedPackage {
     /// What it is, or would be, built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<BuildKey>,
+    /// What a person wants to know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
     /// How long it is expected to build on a drone of speed 1, in seconds; unknown where absent.
     #[serde(default)]
     pub estimate_seconds: Option<f64>,
+}
+
+/// What a person wants to know of a planned package. Nothing is decided by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// The ebuild's KEYWORDS.
+    #[serde(default)]
+    pub keywords: Vec<String>,
+    /// LICENSE, as far as it holds with the package's USE.
+    #[serde(default)]
+    pub license: String,
+    /// Who wants it, nearest first, up to the set that it belongs to.
+    #[serde(default)]
+    pub wanted_by: Vec<String>,
+    /// The size of its source archives, where it is built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch_bytes: Option<u64>,
+    /// Why no binary is kept in its place, where it is built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_because: Option<String>,
 }
 
 /// The hash of everything that decides what a package's build gives but the packages that it is built with: ebuild,

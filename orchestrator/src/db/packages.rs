@@ -2,12 +2,14 @@
 
 use super::attempts;
 use chrono::{DateTime, Utc};
+use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 use swarm_protocol::Digest;
-use swarm_protocol::admin::{Artifact, Neighbour, Package, PackageDetail};
+use swarm_protocol::admin::{Artifact, Need, Neighbour, Package, PackageDetail};
 use swarm_protocol::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
 use swarm_protocol::id::{BuildId, PackageId, RunId};
-use swarm_protocol::state::{PackageState, RunState};
+use swarm_protocol::plan::About;
+use swarm_protocol::state::{EdgeKind, PackageState, RunState};
 
 struct Row {
     id: PackageId,
@@ -27,6 +29,7 @@ struct Row {
     path: Option<String>,
     size: Option<i64>,
     drone: Option<String>,
+    about: Option<Json<About>>,
 }
 
 impl From<Row> for Package {
@@ -50,6 +53,7 @@ impl From<Row> for Package {
             not_before: row.not_before,
             reason: row.reason,
             artifact,
+            about: row.about.map(|about| about.0),
         }
     }
 }
@@ -67,7 +71,7 @@ pub async fn list(
                   (SELECT h.name FROM attempts l JOIN drones h ON h.id = l.drone_id
                    WHERE l.package_id = p.id AND l.phase <> 'ended') AS holder, p.not_before, p.reason,
                   f.built AS "built?: Digest", f.published AS "published?: Digest", f.build_id AS "build_id?: BuildId",
-                  f.path AS "path?", f.size AS "size?", d.name AS "drone?"
+                  f.path AS "path?", f.size AS "size?", d.name AS "drone?", p.about AS "about: Json<About>"
            FROM packages p LEFT JOIN artifacts f ON f.id = p.artifact_id LEFT JOIN attempts a ON a.id = f.attempt_id
                 LEFT JOIN drones d ON d.id = a.drone_id
            WHERE p.run_id = COALESCE($1, p.run_id) AND p.id = COALESCE($2, p.id)
@@ -100,11 +104,23 @@ pub async fn detail(db: &PgPool, id: PackageId) -> sqlx::Result<Option<PackageDe
         repository: row.repository,
         use_flags: row.use_flags,
         estimate_seconds: row.estimate_seconds,
+        needs: needs(db, id).await?,
         waits_for: waits_for(db, id).await?,
         awaited_by: awaited_by(db, id).await?,
         tries: attempts::of_package(db, id).await?,
         now: row.now,
     }))
+}
+
+async fn needs(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Need>> {
+    sqlx::query_as!(
+        Need,
+        r#"SELECT p.cpv AS "cpv: Cpv", e.kinds AS "kinds: Vec<EdgeKind>"
+           FROM edges e JOIN packages p ON p.id = e.on_package_id WHERE e.package_id = $1 ORDER BY p.cpv"#,
+        id.0
+    )
+    .fetch_all(db)
+    .await
 }
 
 async fn waits_for(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Neighbour>> {

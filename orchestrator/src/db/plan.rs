@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
 use swarm_protocol::gentoo::UseFlag;
 use swarm_protocol::id::{PackageId, RunId};
-use swarm_protocol::plan::{Edge, Plan};
+use swarm_protocol::plan::{Edge, Plan, PlannedPackage};
 use swarm_protocol::state::{EdgeKind, PackageState};
 
 /// Writes `plan` into the queue of `run`. The runs from which packages are taken are locked by the caller.
@@ -42,6 +42,7 @@ pub async fn insert(
     let taken = (0..ids.len()).filter(|&index| matches!(fates[index], Fate::Take(_)));
     let taken: Vec<_> = taken.map(|index| ids[index]).collect();
     events::append_of_packages(tx, "package.carried_over", run, &taken).await?;
+    describe(tx, &ids, plan, graph).await?;
     insert_waits(tx, &ids, graph).await?;
     insert_edges(tx, &ids, plan).await
 }
@@ -158,6 +159,21 @@ async fn create(
     .fetch_all(tx)
     .await?;
     Ok(rows.into_iter().map(|row| ((row.cpv, row.stage), row.id)).collect())
+}
+
+/// Stores what a person wants to know of each row, be it new or taken over: why it is here, is of this plan.
+async fn describe(tx: &mut PgConnection, ids: &[i64], plan: &Plan, graph: &Graph) -> sqlx::Result<()> {
+    let about = |package: &PlannedPackage| serde_json::to_value(package.about.as_ref()?).ok();
+    let abouts: Vec<_> = graph.rows.iter().map(|row| about(&plan.packages[row.package])).collect();
+    sqlx::query!(
+        "UPDATE packages p SET about = n.about FROM UNNEST($1::bigint[], $2::jsonb[]) AS n (id, about)
+         WHERE p.id = n.id AND n.about IS NOT NULL",
+        ids,
+        &abouts as &[Option<serde_json::Value>]
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 async fn insert_waits(tx: &mut PgConnection, ids: &[i64], graph: &Graph) -> sqlx::Result<()> {

@@ -7,9 +7,10 @@ use crate::failure::Failure;
 use crate::names;
 use crate::table::{count, fields, left, moment, prose, right, size, span, table};
 use clap::Args;
-use swarm_protocol::admin::{Neighbour, Package, PackageDetail};
+use swarm_protocol::admin::{Need, Neighbour, Package, PackageDetail};
 use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::RunId;
+use swarm_protocol::plan::About;
 use swarm_protocol::state::PackageState;
 
 /// How many neighbours are named.
@@ -160,6 +161,10 @@ fn shown(detail: &PackageDetail) -> String {
     if !flags.is_empty() {
         rows.push(("USE", flags.join(" ")));
     }
+    rows.extend(package.about.as_ref().map(about).unwrap_or_default());
+    if !detail.needs.is_empty() {
+        rows.push(("needs", needs(&detail.needs)));
+    }
     rows.push(("takes about", span(detail.estimate_seconds as u64)));
     rows.push(("waits for", neighbours(&detail.waits_for)));
     rows.push(("awaited by", neighbours(&detail.awaited_by)));
@@ -171,6 +176,27 @@ fn shown(detail: &PackageDetail) -> String {
         rows.push(("published", artifact.published.to_string()));
     }
     format!("{}\n\n{}", fields(&rows), attempt::listed(tries, detail.now))
+}
+
+/// What it is, who wants it, and why it is built.
+fn about(about: &About) -> Vec<(&'static str, String)> {
+    let because = about.built_because.as_ref().map(|because| ("built since", because.replace('\n', "; ")));
+    let fetched = about.fetch_bytes.map(|bytes| ("sources", size(i64::try_from(bytes).unwrap_or(i64::MAX))));
+    let rows = [
+        ("wanted by", about.wanted_by.join(", wanted by ")),
+        ("KEYWORDS", about.keywords.join(" ")),
+        ("LICENSE", about.license.clone()),
+    ];
+    rows.into_iter().filter(|(_, text)| !text.is_empty()).chain(because).chain(fetched).collect()
+}
+
+/// Each with the kinds of its dependency.
+fn needs(needs: &[Need]) -> String {
+    let need = |need: &Need| {
+        let kinds: Vec<_> = need.kinds.iter().map(|kind| kind.as_str()).collect();
+        format!("{} ({})", need.cpv, kinds.join(", "))
+    };
+    needs.iter().map(need).collect::<Vec<_>>().join(", ")
 }
 
 fn state_of(detail: &PackageDetail) -> String {

@@ -4,15 +4,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{
-    Artifact, Attempt, Counts, Drone, Event, Events, Generation, Neighbour, Obstacle, Package, PackageDetail,
-    Resolver, Run, RunStatus, Status, TargetStatus, UnbroughtDefinition, Work,
+    Artifact, Attempt, Counts, Drone, Event, Events, Generation, Need, Neighbour, Obstacle, Package,
+    PackageDetail, Resolver, Run, RunStatus, Status, TargetStatus, UnbroughtDefinition, Work,
 };
 use swarm_protocol::drone::Usage;
 use swarm_protocol::epoch::{Compat, Epoch};
 use swarm_protocol::id::{AttemptId, BuildId, DroneId, EventId, GenerationNumber, PackageId, RunId};
+use swarm_protocol::plan::About;
 use swarm_protocol::resolution::{Finding, FindingKind};
 use swarm_protocol::state::{
-    AttemptPhase, DroneState, FailureClass, GenerationState, Outcome, PackageState, RunState,
+    AttemptPhase, DroneState, EdgeKind, FailureClass, GenerationState, Outcome, PackageState, RunState,
 };
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -243,12 +244,27 @@ pub(super) fn detail(id: PackageId) -> PackageDetail {
         target: "amd64-v3".parse().unwrap(),
         repository: "gentoo".parse().unwrap(),
         use_flags: ["nls", "static-libs"].map(|flag| flag.parse().unwrap()).to_vec(),
+        needs: if id.0 > 21 { vec![need()] } else { vec![] },
         estimate_seconds: 312.0,
         waits_for: packages().into_iter().take(1).map(neighbour).collect(),
         awaited_by: packages().into_iter().filter(|_| quarantined).skip(4).map(neighbour).collect(),
         tries: if quarantined { attempts() } else { vec![] },
         now: at(480),
         package,
+    }
+}
+
+fn need() -> Need {
+    Need { cpv: "sys-libs/zlib-1.3".parse().unwrap(), kinds: vec![EdgeKind::Buildtime, EdgeKind::Runtime] }
+}
+
+fn about() -> About {
+    About {
+        keywords: ["amd64", "~arm64"].map(str::to_owned).to_vec(),
+        license: "BSD-2".to_owned(),
+        wanted_by: ["app-misc/jq-1.7", "@world"].map(str::to_owned).to_vec(),
+        fetch_bytes: Some(5 << 20),
+        built_because: Some("dev-libs/oniguruma-6.9.8-3 is not taken: respect_use static-libs".to_owned()),
     }
 }
 
@@ -266,6 +282,7 @@ pub(crate) fn packages() -> Vec<Package> {
         not_before: None,
         reason: None,
         artifact: None,
+        about: (id == 24).then(about),
     };
     let artifact = Artifact {
         built: Digest::of(b"built"),

@@ -4,7 +4,8 @@ use crate::digest::Digest;
 use crate::drone::Usage;
 use crate::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
 use crate::id::{AttemptId, BuildId, PackageId, RunId};
-use crate::state::{AttemptPhase, FailureClass, Outcome, PackageState, RunState};
+use crate::plan::About;
+use crate::state::{AttemptPhase, EdgeKind, FailureClass, Outcome, PackageState, RunState};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,9 @@ pub struct Package {
     pub reason: Option<String>,
     /// Its artifact.
     pub artifact: Option<Artifact>,
+    /// What it is, who wants it, and why it is built; not known of a plan that a person posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
 }
 
 /// `GET /api/v1/packages/{package}`: a package with its surroundings.
@@ -58,6 +62,9 @@ pub struct PackageDetail {
     pub use_flags: Vec<UseFlag>,
     /// How long a build is expected to take, in seconds.
     pub estimate_seconds: f64,
+    /// What it needs, by Portage's kinds of dependencies.
+    #[serde(default)]
+    pub needs: Vec<Need>,
     /// What must be received before it can build.
     pub waits_for: Vec<Neighbour>,
     /// What cannot build before it is received.
@@ -66,6 +73,15 @@ pub struct PackageDetail {
     pub tries: Vec<Attempt>,
     /// When this was so, by Postgres's clock.
     pub now: DateTime<Utc>,
+}
+
+/// A dependency between two packages of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// What is needed.
+    pub cpv: Cpv,
+    /// For what.
+    pub kinds: Vec<EdgeKind>,
 }
 
 /// A package that another one waits for, or that waits for it.
