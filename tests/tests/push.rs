@@ -63,6 +63,12 @@ async fn a_workstation_is_pushed_compared_and_exported() {
     let again = json(&swarm, &workstation.push("")).await;
     assert_eq!((&again["new"], &again["sent_bytes"]), (&json!(false), &json!(0)), "nothing is sent twice");
     assert!(changed(&again).is_empty());
+    // A snapshot that the binhost has lost is packed again.
+    let definition = swarm.admin.definitions(&"desktop".parse().unwrap()).await.unwrap().remove(0).definition;
+    let bundle = definition.repositories[0].source.bundle().unwrap().to_string();
+    fs::remove_file(swarm.binhost_directory().join("blobs").join(&bundle[..2]).join(&bundle)).unwrap();
+    let mended = json(&swarm, &workstation.push("")).await;
+    assert!(mended["new"] == json!(false) && mended["sent_bytes"].as_u64().unwrap() > 0, "{mended}");
     let diff = format!("target diff desktop --root {}", workstation.0.display());
     assert_eq!(ok(&swarm, &diff).await, "this workstation is as definition 1 of desktop.\n");
 

@@ -6,7 +6,8 @@ use crate::failure::Failure;
 use std::path::{Path, PathBuf};
 use swarm_bundle::repos::{self, Repo, ReposError};
 use swarm_bundle::{Limits, tree};
-use swarm_protocol::definition::{RepositorySource, Source, is_fetchable};
+use swarm_protocol::Digest;
+use swarm_protocol::definition::{Bundle, RepositorySource, Source, is_fetchable};
 use swarm_protocol::epoch::Repository;
 
 /// Not a part of a tree ([`repos::revision`]).
@@ -55,27 +56,40 @@ impl Found {
         let revision = if let Some((_, commit)) = &self.git {
             format!("git:{commit}")
         } else {
-            let content = tree::content(&self.path, SKIPPED).map_err(|error| unread(&self.path, &error))?;
-            format!("tree:{content}")
+            format!("tree:{}", self.content()?)
         };
         Ok(Repository { name: self.repo.name.clone(), revision })
     }
 
-    /// As a definition has it, with the snapshot that is to be sent.
-    pub(crate) fn source(&self) -> Result<(RepositorySource, Option<Packed>), Failure> {
+    fn content(&self) -> Result<Digest, Failure> {
+        tree::content(&self.path, SKIPPED).map_err(|error| unread(&self.path, &error))
+    }
+
+    /// As a definition has it, with the snapshot that is to be sent. Where the tree is still what the snapshot `there` at the
+    /// binhost holds, it is only read, and not packed.
+    pub(crate) fn source(
+        &self,
+        there: Option<Bundle>,
+    ) -> Result<(RepositorySource, Option<Packed>), Failure> {
         let (source, snapshot) = if let Some((uri, commit)) = &self.git {
             (Source::Git { uri: uri.clone(), commit: commit.clone() }, None)
         } else {
             let seen = || tree::fingerprint(&self.path).map_err(|error| unread(&self.path, &error));
             let before = seen()?;
-            let packed = packed(&self.path, SKIPPED, |_| false, Limits::REPOSITORY)?;
+            let (bundle, snapshot) = match there {
+                Some(there) if self.content()? == there.content => (there, None),
+                _ => {
+                    let packed = packed(&self.path, SKIPPED, |_| false, Limits::REPOSITORY)?;
+                    (packed.bundle, Some(packed))
+                }
+            };
             if seen()? != before {
                 let path = self.path.display();
                 let detail = format!("{path} changed while it was read; when it is synced, push again");
                 return Err(Failure::usage(detail));
             }
-            let swarm_protocol::definition::Bundle { content, bundle, bytes } = packed.bundle;
-            (Source::Tree { content, bundle, bytes }, Some(packed))
+            let Bundle { content, bundle, bytes } = bundle;
+            (Source::Tree { content, bundle, bytes }, snapshot)
         };
         let (name, location) = (self.repo.name.clone(), self.repo.location.clone());
         Ok((RepositorySource { name, location, source }, snapshot))
@@ -95,7 +109,7 @@ mod tests {
     }
 
     fn source(root: &Path, snapshots: bool) -> Source {
-        find(root, snapshots).unwrap()[0].source().unwrap().0.source
+        find(root, snapshots).unwrap()[0].source(None).unwrap().0.source
     }
 
     #[test]
@@ -123,9 +137,15 @@ mod tests {
         assert!(matches!(source(root.path(), false), Source::Git { .. }));
         fs::write(tree.join("profiles/new"), "").unwrap();
         let dirty = &find(root.path(), false).unwrap()[0];
-        let (at, snapshot) = dirty.source().unwrap();
+        let (at, snapshot) = dirty.source(None).unwrap();
         assert_eq!(at.source.revision(), dirty.revision().unwrap().revision);
-        assert!(snapshot.unwrap().bundle.bytes > 0);
+        let there = snapshot.unwrap().bundle;
+        assert!(there.bytes > 0);
+        let (same, unpacked) = dirty.source(Some(there)).unwrap();
+        assert!(same == at && unpacked.is_none(), "what the binhost has is not packed again");
+        fs::write(tree.join("profiles/new"), "changed").unwrap();
+        let (other, packed) = dirty.source(Some(there)).unwrap();
+        assert!(other != at && packed.unwrap().bundle.content != there.content);
     }
 
     #[test]

@@ -10,13 +10,16 @@ use crate::workstation::{self, Packed, Remark, installed};
 use crate::{output, provided, transfer, world};
 use clap::Args;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use swarm_protocol::Code;
-use swarm_protocol::admin::{DefinitionEntry, NewDefinition, NewTarget, NewWorkstation, Target, World};
+use swarm_protocol::admin::{
+    DefinitionEntry, NewBundle, NewDefinition, NewTarget, NewWorkstation, Target, World,
+};
 use swarm_protocol::binhost::Provided;
-use swarm_protocol::definition::RepositorySource;
+use swarm_protocol::definition::{Bundle, RepositorySource, Source};
 use swarm_protocol::epoch::Repository;
-use swarm_protocol::gentoo::{TargetName, WorkstationName, WorldAtom};
+use swarm_protocol::gentoo::{RepoName, TargetName, WorkstationName, WorldAtom};
 
 pub(super) const EXAMPLES: &str = "Examples:
   swarm target push desktop
@@ -121,8 +124,7 @@ struct Read {
     provided: Provided,
     configuration: Configuration,
     packed: Packed,
-    repositories: Vec<RepositorySource>,
-    snapshots: Vec<Packed>,
+    found: Vec<Found>,
     installed: Option<Packed>,
 }
 
@@ -135,14 +137,47 @@ fn read(what: &Push) -> Result<Read, Failure> {
     let repos: Vec<_> = found.iter().map(|found| found.repo.clone()).collect();
     let configuration = Configuration::read(root, &repos)?;
     let packed = configuration.pack()?;
+    let installed = if what.no_installed { None } else { installed::read(root)? };
+    Ok(Read { name, world, provided, configuration, packed, found, installed })
+}
+
+/// Where drones get the repositories, and the snapshots that had to be packed for that.
+async fn sources(
+    context: &Context,
+    found: &[Found],
+    newest: Option<&DefinitionEntry>,
+) -> Result<(Vec<RepositorySource>, Vec<Packed>), Failure> {
+    let there = match newest {
+        None => HashMap::new(),
+        Some(newest) => snapshots_there(context, newest).await?,
+    };
     let (mut repositories, mut snapshots) = (Vec::new(), Vec::new());
-    for found in &found {
-        let (source, snapshot) = found.source()?;
+    for found in found {
+        let (source, snapshot) = found.source(there.get(&found.repo.name).copied())?;
         repositories.push(source);
         snapshots.extend(snapshot);
     }
-    let installed = if what.no_installed { None } else { installed::read(root)? };
-    Ok(Read { name, world, provided, configuration, packed, repositories, snapshots, installed })
+    Ok((repositories, snapshots))
+}
+
+/// The snapshots of a definition that the binhost has. Having been asked, it keeps them for a day at least.
+async fn snapshots_there(
+    context: &Context,
+    entry: &DefinitionEntry,
+) -> Result<HashMap<RepoName, Bundle>, Failure> {
+    let snapshot = |repository: &RepositorySource| match repository.source {
+        Source::Tree { content, bundle, bytes } => {
+            Some((repository.name.clone(), Bundle { content, bundle, bytes }))
+        }
+        Source::Git { .. } => None,
+    };
+    let mut there: HashMap<_, _> = entry.definition.repositories.iter().filter_map(snapshot).collect();
+    if !there.is_empty() {
+        let asked = there.values().map(|it| NewBundle { digest: it.bundle, bytes: it.bytes }).collect();
+        let missing = context.ask(context.client.offer_bundles(asked)).await?.missing;
+        there.retain(|_, bundle| !missing.contains(&bundle.bundle));
+    }
+    Ok(there)
 }
 
 async fn push_workstation(context: &Context, what: &Push) -> Result<Pushed, Failure> {
@@ -156,11 +191,12 @@ async fn push_workstation(context: &Context, what: &Push) -> Result<Pushed, Fail
         let workstations = context.ask(client.workstations(&what.name)).await?;
         registered = workstations.into_iter().find(|workstation| workstation.name == read.name);
     }
+    let (repositories, snapshots) = sources(context, &read.found, newest.as_ref()).await?;
     let changes = match &newest {
         None => None,
-        Some(newest) => changes_since(context, &what.name, newest, &read).await?,
+        Some(newest) => changes_since(context, &what.name, newest, (&read, &repositories)).await?,
     };
-    let trees: Vec<_> = std::iter::once(&read.packed).chain(&read.snapshots).chain(&read.installed).collect();
+    let trees: Vec<_> = std::iter::once(&read.packed).chain(&snapshots).chain(&read.installed).collect();
     let sent_bytes = transfer::send(context, &trees).await?;
     if created {
         let new = NewTarget { name: what.name.clone(), world: vec![], provided: Provided::default() };
@@ -172,7 +208,7 @@ async fn push_workstation(context: &Context, what: &Push) -> Result<Pushed, Fail
         provided: read.provided.clone(),
         installed: read.installed.as_ref().map(|installed| installed.bundle),
     };
-    let (configuration, repositories) = (read.packed.bundle, read.repositories);
+    let configuration = read.packed.bundle;
     let expect = newest.map_or(0, |newest| newest.definition.number);
     let new = NewDefinition { workstation, configuration, repositories, expect };
     let pushed = context.ask(client.push_definition(&what.name, &new)).await?;
@@ -195,9 +231,9 @@ async fn changes_since(
     context: &Context,
     target: &TargetName,
     former: &DefinitionEntry,
-    read: &Read,
+    (read, repositories): (&Read, &[RepositorySource]),
 ) -> Result<Option<Changes>, Failure> {
-    let revisions: Vec<_> = read.repositories.iter().map(revision).collect();
+    let revisions: Vec<_> = repositories.iter().map(revision).collect();
     let repositories = changes::repositories(&former.definition.revisions(), &revisions);
     if former.definition.configuration.content == read.packed.bundle.content {
         return Ok(Some(Changes { files: vec![], repositories }));
