@@ -135,7 +135,10 @@ fn shown(target: &Target) -> String {
         [] => String::new(),
         entries => format!("\n\nIts generations need not have:{}", indented(entries, 2)),
     };
-    let unbrought: String = target.unbrought.iter().map(|one| format!("\n\n{}", cannot(one))).collect();
+    let unbrought = match target.unbrought.as_slice() {
+        [] => String::new(),
+        all => format!("\n{}", indented(all.iter().map(cannot), 0)),
+    };
     if target.world.is_empty() {
         let name = &target.name;
         return format!(
