@@ -97,8 +97,8 @@ async fn what_workstations_have_decides_what_is_built_and_what_passes() {
     .await;
     let second = over(&swarm).await;
     assert_eq!(second.state, RunState::Failed, "{second:#?}");
-    let named: Vec<_> = second.findings.iter().map(|finding| finding.workstation.as_deref()).collect();
-    assert!(named.iter().all(|name| *name == Some("attic")), "{second:#?}");
+    let complaining: Vec<_> = second.findings.iter().map(|finding| finding.workstation.as_deref()).collect();
+    assert!(complaining.iter().all(|name| *name == Some("attic")), "{second:#?}");
     assert!(
         second
             .findings
