@@ -102,12 +102,12 @@ async fn stopped(shop: &Workshop, live: &Live, why: Stop, usage: Option<Usage>) 
 }
 
 async fn fail(shop: &Workshop, live: &Live, failure: Failure, usage: Option<Usage>) {
-    let Failure { class, reason, excerpt } = failure;
+    let Failure { class, reason, excerpt, out_of_memory } = failure;
     tracing::warn!(attempt = %live.attempt(), failure.class = %class, reason, "the attempt failed");
     let reason: String = reason.chars().take(1000).collect();
     let reported = report(&shop.link, live, |client, identity| {
         let (reason, excerpt) = (reason.clone(), excerpt.clone());
-        let body = Fail { fence: identity.fence(), class, reason, excerpt, usage };
+        let body = Fail { fence: identity.fence(), class, reason, excerpt, out_of_memory, usage };
         async move { client.fail(identity.claim.attempt, &body).await }
     });
     if let Err(error) = reported.await {

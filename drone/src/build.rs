@@ -175,7 +175,7 @@ impl Work<'_> {
         }
         self.build.log.note(&format!("{what}:\n{}", differences.join("\n")));
         let reason = format!("{what}: {}", differences.join("; "));
-        Err(Failure { class: FailureClass::Epoch, reason, excerpt: differences.join("\n") }.into())
+        Err(Failure { excerpt: differences.join("\n"), ..Failure::new(FailureClass::Epoch, reason) }.into())
     }
 
     /// Runs emerge and returns its output; anything but exit status 0 is a failure.
@@ -186,7 +186,8 @@ impl Work<'_> {
         }
         let config = &shop.link.config;
         let network = self.network(step);
-        let call = emerge::invocation(step, self.claim, config.jobs(guard.limits().cores), network);
+        let jobs = (config.jobs(guard.limits().cores) >> self.claim.halvings.min(15)).max(1);
+        let call = emerge::invocation(step, self.claim, jobs, network);
         log.note(&call.argv.join(" "));
         let mark = log.seen();
         let mut text = Vec::new();

@@ -30,15 +30,22 @@ pub struct Failure {
     pub reason: String,
     /// The telling lines of the log.
     pub excerpt: String,
+    /// It wanted more memory than it got.
+    pub out_of_memory: bool,
 }
 
 impl Failure {
     /// A failure that says all in its sentence.
     #[must_use]
     pub fn new(class: FailureClass, reason: impl Into<String>) -> Self {
-        Self { class, reason: reason.into(), excerpt: String::new() }
+        Self { class, reason: reason.into(), excerpt: String::new(), out_of_memory: false }
     }
 }
+
+/// What a build says that wanted more memory than it got.
+const NO_MEMORY: &str = "there is not enough memory";
+/// What is said of one that was killed by nobody we know.
+const KILLED: &str = "the build was killed, most likely for want of memory";
 
 /// Words at the log's end that tell a cause, and the class they speak for; the first that is found counts.
 const CAUSES: &[(FailureClass, &str, &[&str])] = &[
@@ -49,7 +56,7 @@ const CAUSES: &[(FailureClass, &str, &[&str])] = &[
     ),
     (
         FailureClass::Resources,
-        "there is not enough memory",
+        NO_MEMORY,
         &[
             "Killed signal terminated program",
             "] Killed",
@@ -138,7 +145,11 @@ pub fn classify(stage: Stage, ending: Ending, log: &str, network: bool) -> Failu
         Ending::Timeout => "killed at the time limit".to_owned(),
         Ending::Exceeded(_) => "killed at the limit".to_owned(),
     };
-    Failure { class, reason: format!("{why} while {stage} ({ended})"), excerpt: excerpt(log) }
+    let out_of_memory = match ending {
+        Ending::Exceeded(excess) => matches!(excess, Excess::Memory { .. } | Excess::Machine),
+        _ => [NO_MEMORY, KILLED].contains(&&*why),
+    };
+    Failure { class, reason: format!("{why} while {stage} ({ended})"), excerpt: excerpt(log), out_of_memory }
 }
 
 fn cause(stage: Stage, ending: Ending, tail: &str, network: bool) -> (FailureClass, Cow<'static, str>) {
@@ -161,7 +172,7 @@ fn told(stage: Stage, ending: Ending, tail: &str, network: bool) -> (FailureClas
     }
     match (stage, ending) {
         // Only the kernel kills with 9 what we did not kill: it was out of memory.
-        (_, Ending::Signal(9)) => (Resources, "the build was killed, most likely for want of memory"),
+        (_, Ending::Signal(9)) => (Resources, KILLED),
         (_, Ending::Signal(_)) => (Infrastructure, "emerge itself was killed"),
         (Stage::Fetching, _) if says(NETWORK) => (Infrastructure, "the network failed"),
         (Stage::Fetching | Stage::Building, _) if says(EPOCH) => {

@@ -34,6 +34,7 @@ pub(crate) fn claim(cpv: &str, closure: &[&str]) -> Claim {
         closure: closure.iter().map(|cpv| dependency(cpv)).collect(),
         stage: 0,
         reduced: vec![],
+        halvings: 0,
         ticket: swarm_protocol::ticket::SignedTicket("ticket".to_owned()),
         max_artifact_bytes: 1 << 30,
         limit_seconds: 60,

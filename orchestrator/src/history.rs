@@ -23,6 +23,8 @@ pub struct Build {
     pub seconds: f64,
     /// What it used.
     pub used: Needs,
+    /// How often its drone's number of parallel jobs was halved.
+    pub halvings: i16,
 }
 
 /// Earlier builds.
@@ -66,6 +68,12 @@ impl History {
         }
     }
 
+    /// How often a drone's number of parallel jobs should be halved: as for the newest build of the package.
+    #[must_use]
+    pub fn halvings(&self, cpv: &Cpv) -> i16 {
+        self.of_package(cpv).and_then(|builds| builds.first()).map_or(0, |build| build.halvings)
+    }
+
     fn of_package(&self, cpv: &Cpv) -> Option<&Vec<Build>> {
         self.versions.get(cpv).or_else(|| self.packages.get(&cpv.cp()))
     }
@@ -99,6 +107,7 @@ mod tests {
             cpv: cpv.parse().unwrap(),
             seconds: seconds.into(),
             used: Needs { memory_bytes: seconds.into(), disk_bytes: 1 },
+            halvings: i16::from(cpv == "a/b-2"),
         }))
     }
 
@@ -116,6 +125,13 @@ mod tests {
     fn one_outlier_misleads_nobody() {
         let history = history(&[("a/b-1", 9000), ("a/b-1", 10), ("a/b-1", 11), ("a/b-1", 12)]);
         assert_eq!(history.seconds(&"a/b-1".parse().unwrap()), Some(11.5));
+    }
+
+    #[test]
+    fn fewer_jobs_are_remembered() {
+        let history = history(&[("a/b-2", 20), ("a/b-1", 90), ("a/c-1", 1)]);
+        let halvings = |cpv: &str| history.halvings(&cpv.parse().unwrap());
+        assert_eq!(["a/b-2", "a/b-3", "a/b-1", "a/c-1", "a/d-1"].map(halvings), [1, 1, 0, 0, 0]);
     }
 
     #[test]

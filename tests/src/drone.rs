@@ -37,6 +37,7 @@ pub struct ScriptedDrone {
     epoch: Epoch,
     binhost_url: String,
     rhythm: Duration,
+    memory_bytes: u64,
     requests: AtomicI64,
     settled: AtomicI64,
     held: Mutex<Vec<AttemptId>>,
@@ -54,19 +55,34 @@ impl Drop for Heart {
 impl ScriptedDrone {
     /// Enrols a new drone and opens its first session.
     pub async fn join(swarm: &Swarm, name: &str, epoch: &Epoch) -> Self {
+        let token = Self::enrol(swarm, name).await;
+        Self::open(swarm, name, token, epoch).await
+    }
+
+    /// The same for a machine with so much memory.
+    pub async fn join_with(swarm: &Swarm, name: &str, epoch: &Epoch, memory_bytes: u64) -> Self {
+        let token = Self::enrol(swarm, name).await;
+        Self::open_with(swarm, name, token, epoch, memory_bytes).await
+    }
+
+    async fn enrol(swarm: &Swarm, name: &str) -> String {
         let enrol = Enrol {
             join_token: swarm.join_token().await,
             name: name.to_owned(),
             machine_id: format!("machine of {name}"),
         };
-        let enrolled = DroneClient::new(&swarm.url(), None).enrol(&enrol).await.unwrap();
-        Self::open(swarm, name, enrolled.token, epoch).await
+        DroneClient::new(&swarm.url(), None).enrol(&enrol).await.unwrap().token
     }
 
     /// Opens a session, as a restarted drone does.
     pub async fn open(swarm: &Swarm, name: &str, token: String, epoch: &Epoch) -> Self {
+        Self::open_with(swarm, name, token, epoch, 8 << 30).await
+    }
+
+    async fn open_with(swarm: &Swarm, name: &str, token: String, epoch: &Epoch, memory_bytes: u64) -> Self {
         let client = DroneClient::new(&swarm.url(), Some(token.clone()));
-        let opened = client.open_session(&Self::session_request(name)).await.unwrap();
+        let request = OpenSession { memory_bytes, ..Self::session_request(name) };
+        let opened = client.open_session(&request).await.unwrap();
         let drone = Self {
             client,
             session: opened.session,
@@ -76,6 +92,7 @@ impl ScriptedDrone {
             epoch: epoch.clone(),
             binhost_url: opened.binhost_url,
             rhythm: Duration::from_secs(opened.heartbeat_seconds.into()),
+            memory_bytes,
             requests: AtomicI64::new(0),
             settled: AtomicI64::new(0),
             held: Mutex::default(),
@@ -144,7 +161,7 @@ impl ScriptedDrone {
             request: self.requests.fetch_add(1, Ordering::Relaxed) + 1,
             want: 1,
             epochs: vec![self.epoch.digest()],
-            memory_free_bytes: 4 << 30,
+            memory_free_bytes: self.memory_bytes / 2,
             disk_free_bytes: 100 << 30,
             wait_seconds,
         }

@@ -17,7 +17,11 @@ async fn swarm(retries: &'static str) -> Swarm {
 
 async fn fail(drone: &ScriptedDrone, claim: &Claim, class: FailureClass) {
     let (fence, reason, excerpt) = (drone.fence(claim), "gcc said no".into(), "error: no".into());
-    drone.client.fail(claim.attempt, &Fail { fence, class, reason, excerpt, usage: None }).await.unwrap();
+    drone
+        .client
+        .fail(claim.attempt, &Fail { fence, class, reason, excerpt, out_of_memory: false, usage: None })
+        .await
+        .unwrap();
     drone.forget(claim);
 }
 

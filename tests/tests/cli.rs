@@ -16,7 +16,11 @@ async fn fails(drone: &ScriptedDrone, claim: &Claim) {
     drone.start(claim).await.unwrap();
     let (fence, class) = (drone.fence(claim), FailureClass::Package);
     let (reason, excerpt) = ("compile failed".to_owned(), "x.c:7: error".to_owned());
-    drone.client.fail(claim.attempt, &Fail { fence, class, reason, excerpt, usage: None }).await.unwrap();
+    drone
+        .client
+        .fail(claim.attempt, &Fail { fence, class, reason, excerpt, out_of_memory: false, usage: None })
+        .await
+        .unwrap();
     drone.forget(claim);
 }
 

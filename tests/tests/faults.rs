@@ -145,6 +145,7 @@ fn fail(drone: &ScriptedDrone, claim: &swarm_protocol::drone::Claim, class: Fail
         class,
         reason: "gcc said no".into(),
         excerpt: "error: no".into(),
+        out_of_memory: false,
         usage: None,
     }
 }
@@ -276,4 +277,34 @@ async fn a_newer_run_supersedes_the_open_one() {
     assert_eq!(swarm.admin.run(second).await.unwrap().state, RunState::Building);
     let target = &swarm.admin.targets().await.unwrap()[0];
     assert_eq!(target.open_run, Some(second));
+}
+
+/// First the drone that has more memory, then fewer jobs beside each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_out_of_memory_goes_to_a_bigger_drone_and_then_gets_fewer_jobs() {
+    let swarm = Swarm::start().await;
+    let run = swarm.run(plans::epoch(), plans::flat(1)).await;
+    let small = ScriptedDrone::join(&swarm, "small", &plans::epoch()).await;
+    let big = ScriptedDrone::join_with(&swarm, "big", &plans::epoch(), 32 << 30).await;
+    let hearts = [Arc::new(small), Arc::new(big)];
+    let [small, big] = &hearts;
+    let _hearts = [small.heart(), big.heart()];
+    let out_of_memory = async |drone: &ScriptedDrone, claim: &swarm_protocol::drone::Claim| {
+        drone.start(claim).await.unwrap();
+        let report = Fail { out_of_memory: true, ..fail(drone, claim, FailureClass::Resources) };
+        drone.client.fail(claim.attempt, &report).await.unwrap();
+        drone.forget(claim);
+    };
+    let claim = small.claim(5).await.unwrap();
+    assert_eq!(claim.halvings, 0);
+    out_of_memory(small, &claim).await;
+    assert!(small.claim(1).await.is_none(), "it takes more than it has");
+    let claim = big.claim(5).await.unwrap();
+    assert_eq!(claim.halvings, 0, "there was a bigger drone");
+    out_of_memory(big, &claim).await;
+    let claim = big.claim(5).await.unwrap();
+    assert_eq!(claim.halvings, 1, "there is no bigger one");
+    big.build(&claim).await;
+    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    checker::check(&swarm.admin, &swarm.database.pool).await;
 }

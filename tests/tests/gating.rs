@@ -240,6 +240,7 @@ async fn a_quarantined_package_holds_the_run_or_gives_way_to_its_older_version()
             class: FailureClass::Package,
             reason: "broken".into(),
             excerpt: String::new(),
+            out_of_memory: false,
             usage: None,
         };
         drone.client.fail(claim.attempt, &fail).await.unwrap();

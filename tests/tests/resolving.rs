@@ -125,6 +125,7 @@ async fn failing(drone: &ScriptedDrone, claim: &Claim) {
         class,
         reason: "broken".into(),
         excerpt: String::new(),
+        out_of_memory: false,
         usage: None,
     };
     drone.client.fail(claim.attempt, &fail).await.unwrap();

@@ -55,6 +55,7 @@ async fn a_grounded_drones_unstarted_package_returns_at_once_and_blames_nobody()
             class,
             reason: "disk full".into(),
             excerpt: String::new(),
+            out_of_memory: false,
             usage: None,
         };
         drone.client.fail(claim.attempt, &fail).await.unwrap();

@@ -171,6 +171,7 @@ pub(crate) fn claim(cpv: &str, build_id: i32, closure: Vec<Dependency>) -> Claim
         closure,
         stage: 0,
         reduced: vec![],
+        halvings: 0,
         ticket: swarm_protocol::ticket::SignedTicket(String::new()),
         max_artifact_bytes: 1 << 30,
         limit_seconds: 300,

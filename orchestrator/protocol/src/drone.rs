@@ -230,6 +230,9 @@ pub struct Claim {
     /// packages that wait for each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reduced: Vec<ReducedUse>,
+    /// How often the drone shall halve its number of parallel jobs: the build ran out of memory with more.
+    #[serde(default)]
+    pub halvings: u8,
     /// Bearer token for the binhost: this attempt's upload, this run's staging view.
     pub ticket: SignedTicket,
     /// The largest artifact in bytes.
@@ -387,6 +390,9 @@ pub struct Fail {
     /// The log's telling lines; 8,000 characters are kept.
     #[serde(default)]
     pub excerpt: String,
+    /// The build wanted more memory than it got: a drone with more of it shall try, or one with fewer parallel jobs.
+    #[serde(default)]
+    pub out_of_memory: bool,
     /// What the attempt used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,

@@ -342,7 +342,13 @@ pub async fn fail(
 ) -> Result<StatusCode, ApiError> {
     let (reason, excerpt) = (clip(&fail.reason, REASON), clip(&fail.excerpt, EXCERPT));
     let usage = sane(fail.usage.as_ref())?;
-    let note = Note { reason: Some(&reason), excerpt: Some(&excerpt), usage, ..by(drone) };
+    let note = Note {
+        reason: Some(&reason),
+        excerpt: Some(&excerpt),
+        out_of_memory: fail.out_of_memory,
+        usage,
+        ..by(drone)
+    };
     let transition = Transition::Fail { fence: fail.fence, class: fail.class };
     app.apply(Subject::Attempt(attempt), &transition, note).await?;
     Ok(StatusCode::NO_CONTENT)

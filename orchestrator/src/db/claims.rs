@@ -125,7 +125,7 @@ pub struct Grant<'a> {
 /// The claim's message.
 pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx::Result<Claim> {
     let row = sqlx::query!(
-        r#"SELECT a.number, a.token AS "token: AttemptToken", a.phase AS "phase: AttemptPhase",
+        r#"SELECT a.number, a.halvings, a.token AS "token: AttemptToken", a.phase AS "phase: AttemptPhase",
                   a.build_id AS "build_id: BuildId", p.id AS "package: PackageId", p.run_id AS "run: RunId",
                   p.cpv AS "cpv: Cpv", p.stage, p.slot AS "slot: Slot", p.repository AS "repository: RepoName",
                   p.use_flags AS "use_flags: Vec<UseFlag>", t.name AS "target: TargetName", e.digest AS "epoch: Digest"
@@ -152,6 +152,7 @@ pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx
         build_id: row.build_id,
         closure: closure(db, row.package).await?,
         reduced: reduced(db, row.package).await?,
+        halvings: row.halvings.unsigned_abs().try_into().unwrap_or(u8::MAX),
         ticket: (grant.ticket)(&row.target, row.run, row.package, attempt),
         target: row.target,
         max_artifact_bytes: grant.max_artifact_bytes,

@@ -17,7 +17,7 @@ pub async fn of_target(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Vec<
         r#"SELECT f.cpv AS "cpv: Cpv",
                   d.speed * extract(epoch FROM a.completed_at - COALESCE(o.started_at, a.started_at))::float8
                       AS "seconds!",
-                  COALESCE(u.peak_memory_bytes, 0) AS "memory_bytes!", COALESCE(u.written_bytes, 0) AS "disk_bytes!"
+                  a.halvings, COALESCE(u.peak_memory_bytes, 0) AS "memory_bytes!", COALESCE(u.written_bytes, 0) AS "disk_bytes!"
            FROM artifacts f JOIN attempts a ON a.id = f.attempt_id JOIN drones d ON d.id = a.drone_id
                 LEFT JOIN attempts o ON o.id = a.continues LEFT JOIN attempt_usage u ON u.attempt_id = a.id
            WHERE f.target_id = (SELECT target_id FROM runs WHERE id = $1)
@@ -34,6 +34,7 @@ pub async fn of_target(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Vec<
         cpv: row.cpv,
         seconds: row.seconds,
         used: build(row.memory_bytes, row.disk_bytes),
+        halvings: row.halvings,
     });
     Ok(builds.collect())
 }

@@ -127,17 +127,18 @@ async fn create(
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let rows = sqlx::query!(
         "INSERT INTO packages (run_id, cpv, stage, slot, repository, use_flags, disabled, position, estimate_seconds,
-                               rank, unmet, stuck, artifact_id, build_key, memory_bytes, disk_bytes, state, reason)
+                               rank, unmet, stuck, artifact_id, build_key, memory_bytes, disk_bytes, halvings, state,
+                               reason)
          SELECT $1, cpv, stage, slot, repository, string_to_array(flags, ' '), string_to_array(disabled, ' '), position,
-                estimate, rank, unmet, stuck, artifact, key, memory, disk,
+                estimate, rank, unmet, stuck, artifact, key, memory, disk, halvings,
                 (CASE WHEN artifact IS NOT NULL THEN 'received' WHEN stuck > 0 THEN 'blocked' ELSE 'needed' END)
                     ::package_state,
                 CASE WHEN stuck > 0 THEN 'waits behind a package that was quarantined in an earlier run' END
          FROM UNNEST($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::float8[], $8::float8[],
                      $9::integer[], $10::integer[], $11::bigint[], $12::text[], $13::smallint[], $14::text[],
-                     $15::bigint[], $16::bigint[])
+                     $15::bigint[], $16::bigint[], $17::smallint[])
               AS n (cpv, slot, repository, flags, position, estimate, rank, unmet, stuck, artifact, key, stage, disabled,
-                    memory, disk)
+                    memory, disk, halvings)
          RETURNING cpv, stage, id",
         run.0,
         &column(&|index| graph.rows[index].cpv(planned(index)).to_string()),
@@ -154,7 +155,8 @@ async fn create(
         &indices.iter().map(|&index| graph.rows[index].stage).collect::<Vec<_>>(),
         &column(&disabled),
         &indices.iter().map(|&index| bytes(needs(index).memory_bytes)).collect::<Vec<_>>(),
-        &indices.iter().map(|&index| bytes(needs(index).disk_bytes)).collect::<Vec<_>>()
+        &indices.iter().map(|&index| bytes(needs(index).disk_bytes)).collect::<Vec<_>>(),
+        &indices.iter().map(|&index| history.halvings(&planned(index).cpv)).collect::<Vec<_>>()
     )
     .fetch_all(tx)
     .await?;

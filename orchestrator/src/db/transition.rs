@@ -37,6 +37,8 @@ pub struct Note<'a> {
     pub reason: Option<&'a str>,
     /// The log's telling lines.
     pub excerpt: Option<&'a str>,
+    /// The build wanted more memory than it got.
+    pub out_of_memory: bool,
     /// The size of the completed artifact.
     pub built_bytes: Option<u64>,
     /// What the attempt used on its drone.
@@ -128,6 +130,9 @@ pub async fn apply(
         _ => None,
     };
     write::package(tx, locked.package, &change, transition, artifact, note).await?;
+    if let Some(attempt) = locked.cell.attempt.filter(|_| note.out_of_memory) {
+        write::needs_more_memory(tx, locked.package, attempt.id).await?;
+    }
     if let Some(begin) = change.begin {
         applied.begun = Some(write::begin(tx, &locked, begin, note).await?);
     }

@@ -78,6 +78,27 @@ pub(super) async fn package(
     Ok(())
 }
 
+/// A build that ran out of memory needs more than its drone has; where no drone has more, fewer jobs beside each other.
+pub(super) async fn needs_more_memory(
+    tx: &mut PgConnection,
+    package: PackageId,
+    attempt: AttemptId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "WITH here AS (SELECT s.memory_bytes FROM attempts a JOIN sessions s ON s.id = a.session_id WHERE a.id = $2)
+         UPDATE packages p SET memory_bytes = GREATEST(p.memory_bytes, here.memory_bytes + 1),
+             halvings = p.halvings + CASE WHEN EXISTS (
+                 SELECT FROM drones d JOIN sessions s ON s.drone_id = d.id AND s.ended_at IS NULL
+                 WHERE d.state = 'online' AND s.memory_bytes > here.memory_bytes) THEN 0 ELSE 1 END
+         FROM here WHERE p.id = $1",
+        package.0,
+        attempt.0
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Stores what the binhost staged.
 pub(super) async fn artifact(tx: &mut PgConnection, locked: &Locked, staged: &Staged) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
@@ -113,10 +134,10 @@ pub(super) async fn begin(
     };
     let attempt = sqlx::query_scalar!(
         r#"INSERT INTO attempts (package_id, number, drone_id, session_id, claim_request, continues, token, build_id,
-                                 phase, started_at)
+                                 halvings, phase, started_at)
            -- A build that goes on keeps its claim request: an older heartbeat knows of neither.
            SELECT id, attempts, $2, $3, COALESCE((SELECT claim_request FROM attempts WHERE id = $5), $4),
-                  (SELECT COALESCE(continues, id) FROM attempts WHERE id = $5), $6, $7, $8,
+                  (SELECT COALESCE(continues, id) FROM attempts WHERE id = $5), $6, $7, halvings, $8,
                   CASE WHEN $8 = 'held'::attempt_phase THEN NULL ELSE swarm_now() END
            FROM packages WHERE id = $1
            RETURNING id AS "id: AttemptId""#,

@@ -1,0 +1,2 @@
+ALTER TABLE attempts DROP COLUMN halvings;
+ALTER TABLE packages DROP COLUMN halvings;
