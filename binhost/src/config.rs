@@ -58,7 +58,8 @@ pub struct Config {
     pub access: Option<Access>,
 }
 
-/// `[retention]`: a published generation goes when it is neither among the newest nor young. The current one stays.
+/// `[retention]`: a published generation goes when it is neither among the newest nor young. The current one stays. A
+/// source archive goes when nobody has asked for it in a long time, or when others need its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
@@ -66,11 +67,15 @@ pub struct Retention {
     pub generations: usize,
     /// How old a published generation gets at least, in days.
     pub days: u32,
+    /// The bytes of all source archives that drones share; 0 lets them share none.
+    pub distfile_bytes: u64,
+    /// How long a source archive stays that nobody asks for, in days.
+    pub distfile_days: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { generations: 10, days: 30 }
+        Self { generations: 10, days: 30, distfile_bytes: 50 << 30, distfile_days: 90 }
     }
 }
 

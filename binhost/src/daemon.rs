@@ -62,6 +62,7 @@ pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Daemon> {
         tickets: config.ticket_key,
         clock: Arc::clone(&clock),
         limits: config.limits,
+        retention: config.retention,
         upkeep: Arc::clone(&upkeep),
         access,
         files: Arc::default(),

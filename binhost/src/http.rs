@@ -10,6 +10,7 @@
 //! | `GET …/generations`, `PUT` and `DELETE …/generations/{number}/pin`, `GET …/diff` | the control ticket |
 //! | `PUT`, `GET /api/v1/bundles/{blake3}` | a ticket for that bundle, or control |
 //! | `POST /api/v1/bundles/missing`, `POST …/retain` | the control ticket |
+//! | `PUT`, `GET /api/v1/distfiles/{blake2b}` | a ticket for source archives |
 //! | `GET /staging/{target}/{run}/{path}` | a ticket of an attempt of that run, or control; never 304 |
 //! | `GET /generations/{target}/{number}/{path}` | a ticket of that generation, or control: the gate, before anybody else sees it |
 //! | `GET /binhost/{target}/{path}` | everybody, or the readers of that target: what workstations install from |
@@ -25,6 +26,7 @@ mod client;
 mod conditions;
 mod control;
 mod direct;
+mod distfiles;
 mod failure;
 mod params;
 mod range;
@@ -40,7 +42,7 @@ pub(crate) use direct::{Begun, HandOver, Patience, at_once, serve as serve_direc
 
 use crate::access::Access;
 use crate::clock::Clock;
-use crate::config::{Limits, PublicUrl};
+use crate::config::{Limits, PublicUrl, Retention};
 use crate::error::{Error, Result};
 use crate::files::OpenFiles;
 use crate::signing::{self, Keyring};
@@ -70,6 +72,7 @@ pub(crate) struct App {
     pub(crate) tickets: TicketVerifier,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
+    pub(crate) retention: Retention,
     pub(crate) upkeep: Arc<Upkeep>,
     /// Who may read; none is everybody.
     pub(crate) access: Option<Arc<Access>>,
@@ -100,6 +103,7 @@ pub(crate) fn router(app: App, scheme: Scheme) -> Router {
         .route("/api/v1/bundles/{digest}", put(bundles::upload).get(bundles::read))
         .route("/api/v1/bundles/missing", post(bundles::missing))
         .route("/api/v1/bundles/retain", post(bundles::retain))
+        .route("/api/v1/distfiles/{blake2b}", put(distfiles::upload).get(distfiles::read))
         .nest("/api/v1/targets/{target}", target)
         .route("/staging/{target}/{run}/{*path}", get(views::staging))
         .route("/generations/{target}/{number}/{*path}", get(views::generation))

@@ -17,6 +17,7 @@
 //! | `journal`, `durable` | append-only logs and writes that survive a power cut |
 //! | `blobs` | bytes by BLAKE3 digest: the upload's temporary file and its rename |
 //! | `bundles` | marks of those blobs that are configurations and trees, not packages |
+//! | `distfiles` | source archives that drones share, by BLAKE2B digest |
 //! | `target` | one target: catalog of paths, staging of runs, generations, which is current |
 //! | `store` | the directory: its lock, the sweep at start, its targets |
 //! | [`verify`] | reads a whole store and says what is wrong in it, beside the daemon |
@@ -49,6 +50,7 @@ mod blobs;
 mod bundles;
 mod closure;
 mod collect;
+mod distfiles;
 mod durable;
 mod error;
 mod files;

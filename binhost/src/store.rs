@@ -7,6 +7,7 @@ use crate::blobs::Blobs;
 use crate::bundles::Bundles;
 use crate::collect::{self, Collected};
 use crate::config::Retention;
+use crate::distfiles::Distfiles;
 use crate::durable;
 use crate::error::{Doing, Error, Result};
 use crate::target::Target;
@@ -28,6 +29,8 @@ pub(crate) struct Swept {
     pub(crate) generations: Vec<Removed>,
     /// Files below `blobs`.
     pub(crate) blobs: Collected,
+    /// Source archives.
+    pub(crate) distfiles: usize,
 }
 
 /// A generation that is no longer kept.
@@ -43,6 +46,7 @@ pub(crate) struct Removed {
 pub(crate) struct Store {
     pub(crate) blobs: Blobs,
     pub(crate) bundles: Bundles,
+    pub(crate) distfiles: Distfiles,
     root: PathBuf,
     /// Of the targets.
     directory: PathBuf,
@@ -57,6 +61,7 @@ impl Store {
         let lock = lock(&root.join("lock"))?;
         let directory = durable::create_dir(root, Path::new("targets"))?;
         let (blobs, bundles) = (Blobs::open(root)?, Bundles::open(root)?);
+        let distfiles = Distfiles::open(root)?;
         let mut targets = HashMap::new();
         for entry in directory.read_dir().doing("list", &directory)? {
             let path = entry.doing("list", &directory)?.path();
@@ -68,6 +73,7 @@ impl Store {
         Ok(Self {
             blobs,
             bundles,
+            distfiles,
             root: root.to_owned(),
             directory,
             targets: RwLock::new(targets),
@@ -120,6 +126,7 @@ impl Store {
             }
         }
         swept.blobs = collect::collect(&self.blobs, || self.roots(), now)?;
+        swept.distfiles = self.distfiles.sweep(retention, now)?;
         Ok(swept)
     }
 
@@ -131,6 +138,7 @@ impl Store {
             swept.generations.extend(numbers.map(|number| Removed { target: name.clone(), number }));
         }
         swept.blobs = collect::garbage(self.blobs.root(), &self.roots(), now)?;
+        swept.distfiles = self.distfiles.sweepable(retention, now);
         Ok(swept)
     }
 

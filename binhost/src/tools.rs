@@ -82,6 +82,9 @@ fn collected(swept: &Swept, dry_run: bool) -> String {
         let _ = writeln!(text, "generation {} of {}: {verb}", removed.number, removed.target);
     }
     let _ = writeln!(text, "{} files of {} bytes: {verb}", swept.blobs.files, swept.blobs.bytes);
+    if swept.distfiles > 0 {
+        let _ = writeln!(text, "{} source archives: {verb}", swept.distfiles);
+    }
     text
 }
 

@@ -124,6 +124,9 @@ impl Upkeep {
                 "unneeded bytes are removed"
             );
         }
+        if swept.distfiles > 0 {
+            tracing::info!(distfiles = swept.distfiles, "source archives that nobody asked for are removed");
+        }
         Ok(())
     }
 

@@ -176,6 +176,14 @@ impl App {
         SignedTicket(self.signer.sign(&Ticket { scope, expires }))
     }
 
+    /// A ticket for the source archives that drones share, for as long as an attempt's own.
+    #[must_use]
+    pub fn distfiles_ticket(&self, now: DateTime<Utc>) -> SignedTicket {
+        let expires = now.timestamp() + i64::from(self.times.build_limit_seconds) + UPLOAD_SECONDS;
+        let scope = Scope::Distfiles { max_bytes: self.limits.distfile_bytes };
+        SignedTicket(self.signer.sign(&Ticket { scope, expires }))
+    }
+
     /// A ticket for reading a run's staging view, for as long as resolving it may take.
     #[must_use]
     pub fn run_ticket(&self, now: DateTime<Utc>, target: &TargetName, run: RunId) -> SignedTicket {

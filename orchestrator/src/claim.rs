@@ -91,6 +91,7 @@ pub async fn messages(app: &App, attempts: &[AttemptId]) -> sqlx::Result<Vec<Cla
     let now = db::now(&app.db).await?;
     let grant = Grant {
         ticket: &|target, run, package, attempt| app.attempt_ticket(now, target, run, package, attempt),
+        distfiles: app.distfiles_ticket(now),
         max_artifact_bytes: app.limits.artifact_bytes,
         limit_seconds: app.times.build_limit_seconds.into(),
     };

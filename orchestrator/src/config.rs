@@ -157,6 +157,8 @@ pub struct Retries {
 pub struct Limits {
     /// The largest artifact in bytes.
     pub artifact_bytes: u64,
+    /// The largest source archive that drones share through the binhost, in bytes.
+    pub distfile_bytes: u64,
     /// The largest request body in bytes.
     pub body_bytes: usize,
 }
@@ -268,7 +270,7 @@ fn seconds(duration: Duration) -> u32 {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { artifact_bytes: 4 << 30, body_bytes: 64 << 20 }
+        Self { artifact_bytes: 4 << 30, distfile_bytes: 4 << 30, body_bytes: 64 << 20 }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 /// How much of a file is read at a time.
-const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK: usize = 256 << 10;
 
 pub(super) async fn respond(answer: Answer, blobs: &Blobs) -> Result<Response<Body>, Failure> {
     let mut response = Response::new(Body::empty());

@@ -33,9 +33,7 @@ impl Bearer {
     pub(super) fn control(&self) -> Result<(), Failure> {
         match self.0.scope {
             Scope::Control => Ok(()),
-            Scope::Attempt { .. } | Scope::Run { .. } | Scope::Generation { .. } | Scope::Bundles { .. } => {
-                Err(forbidden("this ticket is not the orchestrator's"))
-            }
+            _ => Err(forbidden("this ticket is not the orchestrator's")),
         }
     }
 
@@ -43,9 +41,7 @@ impl Bearer {
     pub(super) fn upload(&self) -> Result<u64, Failure> {
         match self.0.scope {
             Scope::Attempt { max_bytes, .. } => Ok(max_bytes),
-            Scope::Control | Scope::Run { .. } | Scope::Generation { .. } | Scope::Bundles { .. } => {
-                Err(forbidden("uploads need the ticket of an attempt"))
-            }
+            _ => Err(forbidden("uploads need the ticket of an attempt")),
         }
     }
 
@@ -70,6 +66,19 @@ impl Bearer {
         }
     }
 
+    /// The largest source archive that may be sent.
+    pub(super) fn send_distfile(&self) -> Result<u64, Failure> {
+        match self.0.scope {
+            Scope::Distfiles { max_bytes } => Ok(max_bytes),
+            _ => Err(forbidden("this ticket is not for source archives")),
+        }
+    }
+
+    /// Whether source archives may be read.
+    pub(super) fn read_distfiles(&self) -> Result<(), Failure> {
+        self.send_distfile().map(drop)
+    }
+
     /// The staging view of a run: for its attempts, and for the orchestrator.
     pub(super) fn staging(&self, of_target: &TargetName, of_run: RunId) -> Result<(), Failure> {
         match &self.0.scope {
@@ -82,6 +91,7 @@ impl Bearer {
             Scope::Attempt { .. } | Scope::Run { .. } => Err(forbidden("this ticket is for another run")),
             Scope::Generation { .. } => Err(forbidden("this ticket is for a generation")),
             Scope::Bundles { .. } => Err(forbidden("this ticket is for bundles only")),
+            Scope::Distfiles { .. } => Err(forbidden("this ticket is for source archives only")),
         }
     }
 
@@ -91,9 +101,7 @@ impl Bearer {
             Scope::Control => Ok(()),
             Scope::Generation { target, number } if target == of && *number == is => Ok(()),
             Scope::Generation { .. } => Err(forbidden("this ticket is for another generation")),
-            Scope::Attempt { .. } | Scope::Run { .. } | Scope::Bundles { .. } => {
-                Err(forbidden("this ticket is not for generations"))
-            }
+            _ => Err(forbidden("this ticket is not for generations")),
         }
     }
 }

@@ -7,7 +7,6 @@ use super::tickets::Bearer;
 use super::{App, blocking};
 use crate::blobs::Upload;
 use crate::error::Result as StoreResult;
-use crate::store::Store;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -39,9 +38,20 @@ pub(super) async fn upload(
 }
 
 /// Takes bytes to their address.
-pub(super) async fn receive(app: &App, digest: Digest, mut pieces: Pieces) -> Result<u64, Failure> {
-    let store = Arc::clone(&app.store);
-    let mut writer = Writer(tokio::task::spawn_blocking(move || store.blobs.upload(digest)));
+pub(super) async fn receive(app: &App, digest: Digest, pieces: Pieces) -> Result<u64, Failure> {
+    let (begin, end) = (Arc::clone(&app.store), Arc::clone(&app.store));
+    let finish = move |upload: Upload| upload.verified()?.finish(&end.blobs.hold());
+    take(pieces, move || begin.blobs.upload(digest), Upload::write, finish).await
+}
+
+/// Brings a body into what `begin` makes, in constant memory; says how many bytes it had.
+pub(super) async fn take<T: Send + 'static>(
+    mut pieces: Pieces,
+    begin: impl FnOnce() -> StoreResult<T> + Send + 'static,
+    write: fn(&mut T, &[u8]) -> StoreResult<()>,
+    finish: impl FnOnce(T) -> StoreResult<()> + Send + 'static,
+) -> Result<u64, Failure> {
+    let mut writer = Writer { running: tokio::task::spawn_blocking(begin), write };
     let mut bytes = 0;
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(piece) = pieces.next().await? {
@@ -52,30 +62,29 @@ pub(super) async fn receive(app: &App, digest: Digest, mut pieces: Pieces) -> Re
         }
     }
     writer.write(batch).await?;
-    writer.finish(Arc::clone(&app.store)).await?;
+    let whole = writer.ready().await?;
+    blocking(move || finish(whole)).await?;
     Ok(bytes)
 }
 
 /// Hands batches to the upload, one at a time: while one is hashed and written, the next is received. When the client
 /// goes away, this is dropped, and with it, after the batch in work, the upload and its temporary file.
-struct Writer(JoinHandle<StoreResult<Upload>>);
+struct Writer<T> {
+    running: JoinHandle<StoreResult<T>>,
+    write: fn(&mut T, &[u8]) -> StoreResult<()>,
+}
 
-impl Writer {
-    async fn ready(&mut self) -> StoreResult<Upload> {
-        match (&mut self.0).await {
+impl<T: Send + 'static> Writer<T> {
+    async fn ready(&mut self) -> StoreResult<T> {
+        match (&mut self.running).await {
             Ok(upload) => upload,
             Err(error) => Err(crate::error::Error::Damaged(format!("an upload's task did not end: {error}"))),
         }
     }
 
     async fn write(&mut self, batch: Vec<u8>) -> StoreResult<()> {
-        let mut upload = self.ready().await?;
-        self.0 = tokio::task::spawn_blocking(move || upload.write(&batch).map(|()| upload));
+        let (mut upload, write) = (self.ready().await?, self.write);
+        self.running = tokio::task::spawn_blocking(move || write(&mut upload, &batch).map(|()| upload));
         Ok(())
-    }
-
-    async fn finish(mut self, store: Arc<Store>) -> StoreResult<()> {
-        let upload = self.ready().await?;
-        blocking(move || upload.verified()?.finish(&store.blobs.hold())).await
     }
 }

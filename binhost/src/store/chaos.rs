@@ -21,7 +21,7 @@ const BUILDS: u64 = 40;
 const RUNS: usize = 4;
 const WORKERS: u64 = 6;
 const ROUNDS: usize = 120;
-const RETENTION: Retention = Retention { generations: 2, days: 1 };
+const RETENTION: Retention = Retention { generations: 2, days: 1, distfile_bytes: 1 << 20, distfile_days: 1 };
 /// A hanging lock fails the test instead of stopping it.
 const PATIENCE: Duration = Duration::from_mins(2);
 

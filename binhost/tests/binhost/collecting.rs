@@ -10,7 +10,7 @@ use swarm_protocol::id::{AttemptId, GenerationNumber, PackageId, RunId};
 use swarm_protocol::{Code, Digest};
 
 const DAY: i64 = 86_400;
-const KEEP: Retention = Retention { generations: 2, days: 1 };
+const KEEP: Retention = Retention { generations: 2, days: 1, distfile_bytes: 1 << 20, distfile_days: 1 };
 
 /// A binhost that collects all the time. Bytes age by the machine's clock, so its clock is at that time.
 async fn busy() -> Binhost {

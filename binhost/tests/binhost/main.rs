@@ -12,6 +12,7 @@ mod bundles;
 mod closed;
 mod collecting;
 mod crash;
+mod distfiles;
 mod full;
 mod generations;
 mod harness;

@@ -235,6 +235,8 @@ pub struct Claim {
     pub halvings: u8,
     /// Bearer token for the binhost: this attempt's upload, this run's staging view.
     pub ticket: SignedTicket,
+    /// Bearer token for the binhost: the swarm's source archives.
+    pub distfiles: SignedTicket,
     /// The largest artifact in bytes.
     pub max_artifact_bytes: u64,
     /// How long the build may take, in seconds of wall-clock time.

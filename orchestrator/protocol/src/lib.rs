@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`id`] | newtype ids of rows: runs, packages, attempts, drones, sessions |
 //! | [`digest`] | BLAKE3 digests: of artifacts, of epochs |
+//! | [`distfile`] | source archives by their Manifest's digest |
 //! | [`gentoo`] | `category/name-version`, slots, USE flags, repository names |
 //! | [`state`] | the states of every machine, with their one spelling |
 //! | [`ticket`] | what the orchestrator signs and the binhost verifies offline |
@@ -26,6 +27,7 @@ pub mod binhost;
 pub mod client;
 pub mod definition;
 pub mod digest;
+pub mod distfile;
 pub mod drone;
 pub mod epoch;
 pub mod gate;

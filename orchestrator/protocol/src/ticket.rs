@@ -66,6 +66,12 @@ pub enum Scope {
         /// The largest upload in bytes; none is no upload.
         max_bytes: Option<u64>,
     },
+    /// Read source archives, and send such of at most so many bytes. It names none: what an archive must be, its
+    /// Manifest says, which the orchestrator does not read.
+    Distfiles {
+        /// The largest upload in bytes.
+        max_bytes: u64,
+    },
     /// Stage, prepare, promote: the orchestrator's own calls.
     Control,
 }

@@ -116,6 +116,8 @@ pub async fn of_request(
 pub struct Grant<'a> {
     /// Signs a ticket for the attempt.
     pub ticket: &'a (dyn Fn(&TargetName, RunId, PackageId, AttemptId) -> SignedTicket + Sync),
+    /// The ticket for source archives.
+    pub distfiles: SignedTicket,
     /// The largest artifact in bytes.
     pub max_artifact_bytes: u64,
     /// How long the build may take.
@@ -154,6 +156,7 @@ pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx
         reduced: reduced(db, row.package).await?,
         halvings: row.halvings.unsigned_abs().try_into().unwrap_or(u8::MAX),
         ticket: (grant.ticket)(&row.target, row.run, row.package, attempt),
+        distfiles: grant.distfiles.clone(),
         target: row.target,
         max_artifact_bytes: grant.max_artifact_bytes,
         limit_seconds: grant.limit_seconds,

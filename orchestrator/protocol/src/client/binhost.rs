@@ -3,6 +3,7 @@
 use super::{ClientError, Http, checked, json};
 use crate::binhost::{Bundles, Current, Inherit, Missing, Prepare, Prepared, Promote, Ready, Stage, Staged};
 use crate::digest::Digest;
+use crate::distfile::Blake2b;
 use crate::gentoo::TargetName;
 use crate::id::{GenerationNumber, RunId};
 use crate::kept::{Between, Diff, Kept};
@@ -57,6 +58,22 @@ impl BinhostClient {
     pub async fn retain_bundles(&self, bundles: Vec<Digest>) -> Result<(), ClientError> {
         let request = self.0.request(Method::POST, "/api/v1/bundles/retain");
         checked(request.json(&Bundles { bundles })).await.map(drop)
+    }
+
+    /// Sends a source archive of `size` bytes. Repeating it is harmless.
+    pub async fn upload_distfile(
+        &self,
+        distfile: Blake2b,
+        size: u64,
+        body: impl Into<Body>,
+    ) -> Result<(), ClientError> {
+        let request = self.0.request(Method::PUT, &format!("/api/v1/distfiles/{distfile}"));
+        checked(request.header(CONTENT_LENGTH, size).body(body)).await.map(drop)
+    }
+
+    /// A source archive's bytes, if the binhost has them.
+    pub async fn distfile(&self, distfile: Blake2b) -> Result<Response, ClientError> {
+        checked(self.0.request(Method::GET, &format!("/api/v1/distfiles/{distfile}"))).await
     }
 
     /// A file of a run's staging view: `Packages`, or an artifact by its path.
