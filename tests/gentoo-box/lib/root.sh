@@ -73,12 +73,15 @@ _libc_entries() {
     _vdb_entry "$1" virtual/libc 1 0 'sys-libs/glibc:2.2' ''
 }
 
-# Portage calls GNU tar gtar; ebuilds call CHOST-gcc, CHOST-ar and their like.
+# Portage calls GNU tar gtar; ebuilds call CHOST-gcc, CHOST-ar and their like, and ccache under such a name.
 _gentoo_names() {
     local tool
     ln -s tar "$1/usr/bin/gtar"
     for tool in "$1"/usr/bin/x86_64-linux-gnu-*; do
         [[ ! -e $tool ]] || ln -s "${tool##*/}" "${tool/x86_64-linux-gnu-/x86_64-pc-linux-gnu-}"
+    done
+    for tool in "$1"/usr/lib/ccache/x86_64-linux-gnu-*; do
+        [[ ! -L $tool ]] || ln -s ../../bin/ccache "${tool/x86_64-linux-gnu-/x86_64-pc-linux-gnu-}"
     done
 }
 
