@@ -1,54 +1,97 @@
-//! Dependency binaries, kept by digest below `state_dir/cache`, so that a fleet does not fetch zlib a thousand times.
+//! Files kept by digest below `state_dir`, so that a drone does not fetch zlib a thousand times: dependency binaries in
+//! `cache`, source archives in `distfiles`.
 //!
-//! A file's name is its BLAKE3 digest, and it is read again before each use: a power cut may have left it shorter.
+//! A file's name is its digest, and it is read again before each use: a power cut may have left it shorter. Each build gets
+//! hard links, so what is pruned meanwhile stays for the builds that have it.
 
+use crate::address::Address;
 use std::fs::{self, FileTimes};
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
-use swarm_protocol::Digest;
 
-/// The cache.
+/// A cache of files that are addressed by `A`.
 #[derive(Clone, Debug)]
-pub struct Cache(PathBuf);
+pub struct Cache<A> {
+    directory: PathBuf,
+    /// Two attempts may bring the same file at the same time.
+    parts: Arc<AtomicU64>,
+    addressed: PhantomData<A>,
+}
 
-impl Cache {
-    /// The cache in `dir`, which is made. What an interrupted download left is removed.
-    pub fn open(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
-        for entry in fs::read_dir(dir)? {
+/// A file that is not complete. It goes when it is dropped.
+#[derive(Debug)]
+pub struct Part(PathBuf);
+
+impl Part {
+    /// Where to write it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // One that was kept has another name, and what is left is removed at the next start.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl<A: Address> Cache<A> {
+    /// The cache in `directory`, which is made. What is no file of a cache is removed: parts of an interrupted download.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        for entry in fs::read_dir(directory)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().parse::<Digest>().is_err() {
+            if entry.file_name().to_string_lossy().parse::<A>().is_ok() {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self(dir.to_owned()))
+        Ok(Self { directory: directory.to_owned(), parts: Arc::default(), addressed: PhantomData })
     }
 
     /// Where the file of that digest is, or would be.
     #[must_use]
-    pub fn path(&self, digest: Digest) -> PathBuf {
-        self.0.join(digest.to_string())
+    pub fn path(&self, digest: A) -> PathBuf {
+        self.directory.join(digest.to_string())
     }
 
-    /// Where to write it while it is not complete.
+    /// A new file, to be kept when it is complete.
     #[must_use]
-    pub fn temporary(&self, digest: Digest) -> PathBuf {
-        self.0.join(format!("{digest}.part"))
+    pub fn part(&self) -> Part {
+        Part(self.directory.join(format!("{}.part", self.parts.fetch_add(1, Ordering::Relaxed))))
     }
 
-    /// Takes a complete temporary file in.
-    pub fn keep(&self, digest: Digest) -> io::Result<()> {
-        fs::rename(self.temporary(digest), self.path(digest))
+    /// Takes a complete file in, whose digest was compared.
+    pub fn keep(&self, part: &Part, digest: A) -> io::Result<()> {
+        fs::rename(part.path(), self.path(digest))
+    }
+
+    /// Takes in a hard link to `file`, if that has the digest; false where it has another.
+    pub fn adopt(&self, file: &Path, digest: A) -> io::Result<bool> {
+        if A::read(fs::File::open(file)?)? != digest {
+            return Ok(false);
+        }
+        let part = self.part();
+        fs::hard_link(file, part.path())?;
+        self.keep(&part, digest)?;
+        Ok(true)
     }
 
     /// Gives a hard link to the file at `target`; false when it is not there, or not what its name says.
-    pub fn link(&self, digest: Digest, target: &Path) -> io::Result<bool> {
+    pub fn link(&self, digest: A, target: &Path) -> io::Result<bool> {
         let path = self.path(digest);
         let Ok(mut file) = fs::File::open(&path) else { return Ok(false) };
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(&mut file)?;
-        if Digest::from(hasher.finalize()) != digest {
+        if A::read(&mut file)? != digest {
             fs::remove_file(&path)?;
             return Ok(false);
         }
@@ -63,10 +106,13 @@ impl Cache {
     /// Removes the files used longest ago until `limit` bytes remain.
     pub fn prune(&self, limit: u64) -> io::Result<()> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            let metadata = entry.metadata()?;
-            files.push((metadata.modified()?, metadata.len(), entry.path()));
+            // What somebody writes at this moment is not to be judged.
+            if entry.file_name().to_string_lossy().parse::<A>().is_ok() {
+                let metadata = entry.metadata()?;
+                files.push((metadata.modified()?, metadata.len(), entry.path()));
+            }
         }
         for path in surplus(files, limit) {
             fs::remove_file(path)?;
@@ -103,22 +149,41 @@ fn surplus<T: Ord, N: Ord>(mut files: Vec<(T, u64, N)>, limit: u64) -> Vec<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use swarm_protocol::Digest;
 
     #[test]
     fn gives_what_its_name_says_or_nothing() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("half.part"), "x").unwrap();
-        let cache = Cache::open(dir.path()).unwrap();
-        assert!(!dir.path().join("half.part").exists());
+        fs::create_dir(dir.path().join("git3-src")).unwrap();
+        let cache: Cache<Digest> = Cache::open(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let digest = Digest::of(b"bytes");
         let target = dir.path().join("closure/a/b.gpkg.tar");
         assert!(!cache.link(digest, &target).unwrap());
-        fs::write(cache.temporary(digest), "bytes").unwrap();
-        cache.keep(digest).unwrap();
+        let (first, second) = (cache.part(), cache.part());
+        fs::write(first.path(), "bytes").unwrap();
+        fs::write(second.path(), "byt").unwrap();
+        cache.keep(&first, digest).unwrap();
+        drop(second);
         assert!(cache.link(digest, &target).unwrap());
         assert_eq!(fs::read(&target).unwrap(), b"bytes");
         fs::write(cache.path(digest), "byte").unwrap();
         assert!(!cache.link(digest, &target).unwrap() && !cache.path(digest).exists());
+    }
+
+    #[test]
+    fn adopts_what_it_should_and_outlives_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache: Cache<Digest> = Cache::open(&dir.path().join("cache")).unwrap();
+        let (file, digest) = (dir.path().join("file"), Digest::of(b"bytes"));
+        fs::write(&file, "other").unwrap();
+        assert!(!cache.adopt(&file, digest).unwrap());
+        fs::write(&file, "bytes").unwrap();
+        assert!(cache.adopt(&file, digest).unwrap() && cache.adopt(&file, digest).unwrap());
+        fs::remove_file(&file).unwrap();
+        assert!(cache.link(digest, &file).unwrap());
+        assert_eq!(fs::read_dir(dir.path().join("cache")).unwrap().count(), 1, "no part is left");
     }
 
     #[test]

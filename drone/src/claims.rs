@@ -1,4 +1,6 @@
-//! The claim loop: asks for a package, builds it, asks again. One build at a time.
+//! The claim loop: asks for a package, builds it, asks again. One build at a time, and up to `lookahead` packages held
+//! besides, whose files are brought meanwhile. What is held and not begun goes back at once when the drone is to stop;
+//! when it is grounded, the orchestrator takes it.
 //!
 //! Claim requests are numbered from 1 within a session and sent one at a time; a number is repeated until it is answered,
 //! so an answer that was lost on the way is given again, never claimed twice.
@@ -6,32 +8,43 @@
 use crate::attempt;
 use crate::build::Workshop;
 use crate::link::{CallError, HELD_LIMIT, Link, backoff, hold_seconds};
-use crate::live::Live;
+use crate::live::{Cancelled, Live};
 use crate::machine;
+use crate::stage::Stage;
+use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::drone::{ClaimAnswer, ClaimRequest};
 use swarm_protocol::resolution::HeldEpoch;
+use tokio::task::JoinSet;
 
 /// Claims and builds until the drone drains; an error is one that no repetition can mend.
 pub async fn run(shop: &Arc<Workshop>) -> anyhow::Result<()> {
     let draining = shop.link.draining.clone();
     let mut waits = backoff();
+    let mut attempts = JoinSet::new();
+    let most = 1 + usize::from(shop.link.config.lookahead);
     loop {
         let mut changes = shop.epochs.changes();
+        let want = u16::try_from(most - attempts.len().min(most)).unwrap_or(u16::MAX);
         let claimed = tokio::select! {
             biased;
             // An answer that is lost here comes back when the session is closed.
-            () = draining.cancelled() => return Ok(()),
+            () = draining.cancelled() => return drain(&shop.link, attempts).await,
+            Some(ended) = attempts.join_next() => {
+                ended.context("an attempt's task did not end")?;
+                continue;
+            }
             // The same request is made again, with what is held now; an answer that is lost here is given again.
             _ = changes.changed() => continue,
-            claimed = claim_once(shop) => claimed,
+            claimed = claim_once(shop, want), if want > 0 => claimed,
         };
         let pause = match claimed {
             Ok(claims) => {
                 waits = backoff();
                 for live in claims {
-                    attempt::run(shop, &live).await;
+                    let shop = shop.clone();
+                    attempts.spawn(async move { attempt::run(&shop, &live).await });
                 }
                 continue;
             }
@@ -51,11 +64,22 @@ pub async fn run(shop: &Arc<Workshop>) -> anyhow::Result<()> {
             }
         };
         tokio::select! {
-            () = draining.cancelled() => return Ok(()),
+            () = draining.cancelled() => {}
             _ = changes.changed() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Gives back what has not begun, and waits for what has.
+async fn drain(link: &Link, mut attempts: JoinSet<()>) -> anyhow::Result<()> {
+    for live in link.desk().held().iter().filter(|live| live.stage() <= Stage::Waiting) {
+        live.cancel(Cancelled::Stopping);
+    }
+    while let Some(ended) = attempts.join_next().await {
+        ended.context("an attempt's task did not end")?;
+    }
+    Ok(())
 }
 
 enum Unclaimed {
@@ -64,9 +88,9 @@ enum Unclaimed {
 }
 
 /// One request; empty when there was nothing, or when the session was over and another is open now.
-async fn claim_once(shop: &Workshop) -> Result<Vec<Arc<Live>>, Unclaimed> {
+async fn claim_once(shop: &Workshop, want: u16) -> Result<Vec<Arc<Live>>, Unclaimed> {
     let held = shop.epochs.all().await.map_err(Unclaimed::Epoch)?;
-    let request = message(&shop.link, &held);
+    let request = message(&shop.link, &held, want);
     let call = shop.link.client.claim(&request);
     let answer = shop.link.long_poll(request.session, call).await.map_err(Unclaimed::Call)?;
     let settle =
@@ -74,7 +98,7 @@ async fn claim_once(shop: &Workshop) -> Result<Vec<Arc<Live>>, Unclaimed> {
     Ok(answer.map(settle).unwrap_or_default())
 }
 
-fn message(link: &Link, held: &[HeldEpoch]) -> ClaimRequest {
+fn message(link: &Link, held: &[HeldEpoch], want: u16) -> ClaimRequest {
     let (session, settled) = {
         let desk = link.desk();
         (desk.session(), desk.settled())
@@ -82,7 +106,7 @@ fn message(link: &Link, held: &[HeldEpoch]) -> ClaimRequest {
     ClaimRequest {
         session,
         request: settled + 1,
-        want: 1,
+        want,
         epochs: held.iter().map(|held| held.epoch.digest()).collect(),
         memory_free_bytes: machine::memory().1,
         disk_free_bytes: machine::disk_free(&link.config.state_dir),

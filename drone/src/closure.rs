@@ -14,17 +14,19 @@ use crate::live::{Identity, Live};
 use crate::log::BuildLog;
 use crate::stop::Stop;
 use std::path::{Component, Path};
+use swarm_protocol::Digest;
 use swarm_protocol::client::{BinhostClient, ClientError};
 use swarm_protocol::drone::Dependency;
 use swarm_protocol::state::FailureClass;
 
 /// How often a file is asked for in vain before the attempt fails.
 const TRIES: usize = 12;
+
 /// Fills `pkgdir` with the closure of `live`'s claim.
 pub async fn collect(
     link: &Link,
     live: &Live,
-    cache: &Cache,
+    cache: &Cache<Digest>,
     pkgdir: &Path,
     log: &BuildLog,
 ) -> Result<(), Stop> {
@@ -56,7 +58,7 @@ fn is_below(path: &str) -> bool {
 async fn bring(
     link: &Link,
     live: &Live,
-    cache: &Cache,
+    cache: &Cache<Digest>,
     dependency: &Dependency,
     pkgdir: &Path,
     log: &BuildLog,
@@ -118,13 +120,19 @@ async fn staging_index(link: &Link, live: &Live) -> Result<String, Unbrought> {
 }
 
 /// Streams a file into the cache; it is kept only if size and digest are those of the claim.
-async fn download(link: &Link, live: &Live, cache: &Cache, wanted: &Dependency) -> Result<(), Unbrought> {
+async fn download(
+    link: &Link,
+    live: &Live,
+    cache: &Cache<Digest>,
+    wanted: &Dependency,
+) -> Result<(), Unbrought> {
     let identity = live.identity();
     let client = binhost(link, &identity);
     let (target, run) = (&identity.claim.target, identity.claim.run);
     let call = client.staging(target, run, &wanted.path);
-    download::to_file(call, wanted.published, wanted.size, &cache.temporary(wanted.published)).await?;
-    cache.keep(wanted.published)?;
+    let part = cache.part();
+    download::to_file(call, wanted.published, wanted.size, part.path()).await?;
+    cache.keep(&part, wanted.published)?;
     Ok(())
 }
 

@@ -35,6 +35,9 @@ pub struct Config {
     pub token_file: PathBuf,
     /// The directory tree that every build starts from. It is never written to.
     pub base_root: PathBuf,
+    /// What is around a build.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// Attempts, caches and source archives live here; on a file system that can be an overlay's upper layer.
     #[serde(default = "defaults::state_dir")]
     pub state_dir: PathBuf,
@@ -50,21 +53,52 @@ pub struct Config {
     /// After SIGTERM, how long the current build may go on before it is handed back, in seconds.
     #[serde(default = "defaults::patience")]
     pub shutdown_patience_seconds: u64,
-    /// Packages claimed ahead of the one being built. Only 0 is implemented.
+    /// Packages claimed ahead of the one being built: their files are brought while it compiles.
     #[serde(default)]
     pub lookahead: u16,
     /// Bytes that the cache of dependency binaries may keep between builds.
     #[serde(default = "defaults::cache_bytes")]
     pub cache_bytes: u64,
+    /// Bytes that the cache of source archives may keep between builds.
+    #[serde(default = "defaults::distfile_bytes")]
+    pub distfile_bytes: u64,
     /// Bytes of build log that are kept and sent per attempt; what comes after is counted only.
     #[serde(default = "defaults::log_bytes")]
     pub log_bytes: u64,
+    /// ccache, where builds have it.
+    #[serde(default)]
+    pub ccache: Option<Ccache>,
     /// What builds may use; see [`crate::limits`].
     #[serde(default)]
     pub limits: Vec<Rule>,
     /// The file whose contents identify this machine.
     #[serde(default = "defaults::machine_id_file")]
     pub machine_id_file: PathBuf,
+}
+
+/// What is around a build.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// A clean root over the base root, in namespaces of its own.
+    #[default]
+    Root,
+    /// Nothing: it happens on the live system. See [`crate::host`].
+    Host,
+}
+
+/// `[ccache]`: compiled objects are kept between builds, in a directory per target.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ccache {
+    /// Bytes that a target's directory may have.
+    pub max_bytes: u64,
+}
+
+impl Default for Ccache {
+    fn default() -> Self {
+        Self { max_bytes: 5 << 30 }
+    }
 }
 
 /// A directory of the host within the build roots.
@@ -90,6 +124,9 @@ mod defaults {
         3600
     }
     pub(super) fn cache_bytes() -> u64 {
+        20 << 30
+    }
+    pub(super) fn distfile_bytes() -> u64 {
         20 << 30
     }
     pub(super) fn log_bytes() -> u64 {
@@ -164,10 +201,22 @@ impl Config {
         let url = url.or_else(|| self.orchestrator_url.strip_prefix("https://"));
         require(url.is_some_and(|rest| !rest.is_empty()), "orchestrator_url", "must begin with http(s)://")?;
         require(is_name(&self.name), "name", "must be 1 to 64 of [A-Za-z0-9._-]")?;
-        require(self.lookahead == 0, "lookahead", "only 0 is implemented")?;
+        require(
+            self.lookahead <= 8,
+            "lookahead",
+            "must be 8 at most: what is held ahead, nobody else builds",
+        )?;
         require(self.cores != Some(0), "cores", "must be at least 1")?;
         require(self.jobs != Some(0), "jobs", "must be at least 1")?;
         require(self.log_bytes >= 4096, "log_bytes", "must be at least 4096")?;
+        if self.isolation == Isolation::Host {
+            let live = self.base_root == Path::new("/");
+            require(live, "base_root", "must be / with isolation = \"host\": builds happen there")?;
+            require(self.lookahead == 0, "lookahead", "must be 0 with isolation = \"host\"")?;
+            require(self.binds.is_empty(), "bind", "means nothing with isolation = \"host\"")?;
+        }
+        let ccache = self.ccache.unwrap_or_default();
+        require(ccache.max_bytes >= 1 << 20, "ccache.max_bytes", "must be at least 1048576")?;
         for (field, path) in [("base_root", &self.base_root), ("state_dir", &self.state_dir)] {
             require(is_plain(path), field, "must be an absolute path without '..'")?;
             // The kernel splits an overlay's options at these.
@@ -180,6 +229,12 @@ impl Config {
             require(bind.target != Path::new("/"), "bind.target", "must not be /")?;
         }
         self.limits.iter().try_for_each(Rule::check)
+    }
+
+    /// The directory of a target's ccache.
+    #[must_use]
+    pub fn ccache_dir(&self, target: &TargetName) -> PathBuf {
+        self.state_dir.join("ccache").join(target.as_str())
     }
 
     /// What a build of `cpv` for `target` may use.
@@ -267,7 +322,8 @@ target = "/var/db/repos/box"
             ("/base", "/ba:se", "base_root"),
             ("/var/db/repos/box", "/../x", "bind.target"),
             ("[[bind]]", "[[limits]]\nprocesses = 0\n[[bind]]", "limits"),
-            ("[[bind]]", "lookahead = 1\n[[bind]]", "lookahead"),
+            ("[[bind]]", "isolation = 'host'\n[[bind]]", "base_root"),
+            ("[[bind]]", "lookahead = 9\n[[bind]]", "lookahead"),
         ] {
             let error = parse(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.contains(field), "{error}");

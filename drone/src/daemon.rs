@@ -6,29 +6,30 @@
 //! claims      long-poll, build, repeat
 //! resolutions long-poll, ask Portage, repeat; on trusted drones
 //! gates       the same of generations
+//! offers      source archives to the binhost, one after the other
 //! signals     the first SIGTERM or SIGINT drains, the second stops now
 //! ```
 
-use crate::build::{Workshop, distfiles};
+use crate::build::Workshop;
 use crate::cache::Cache;
-use crate::config::Config;
+use crate::config::{Config, Isolation};
 use crate::epoch::{Epochs, follow};
 use crate::link::{Link, within};
 use crate::live::Cancelled;
 use crate::preflight::{self, Verdict};
 use crate::resolver::{self, ask};
 use crate::root::{Launcher, cgroup, dir};
-use crate::{claims, gate, heartbeat, secret, session};
+use crate::{claims, gate, heartbeat, offers, secret, session};
 use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 use secrecy::ExposeSecret;
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::client::DroneClient;
 use swarm_protocol::drone::CloseSession;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// How long closing the session may take: the orchestrator learns of our end without it too.
@@ -60,13 +61,17 @@ pub async fn run(config: Config, launcher: Launcher) -> anyhow::Result<()> {
         session = session::open(&config, &client) => session?,
         () = signals.next() => return Ok(()),
     };
+    let (offers, offered) = offers::channel();
     let shop = Arc::new(Workshop {
         epochs: Epochs::open(config.clone(), launcher.clone())?,
         cache: Cache::open(&config.state_dir.join("cache"))?,
+        archives: Cache::open(&config.state_dir.join("distfiles"))?,
+        offers,
+        slot: Semaphore::new(1),
         link: Link::new(config, client, session),
         launcher,
     });
-    let result = supervise(&shop, &mut signals).await;
+    let result = supervise(&shop, offered, &mut signals).await;
     if !result.as_ref().is_err_and(anyhow::Error::is::<StoppedNow>) {
         close(&shop.link).await;
     }
@@ -83,9 +88,6 @@ fn state_dir(config: &Config) -> anyhow::Result<File> {
     for dir in [path.join("attempts"), ask::directories(config), gate::directories(config)] {
         dir::clear(&dir).context("cannot clear what a former process left")?;
     }
-    let distfiles = distfiles(config);
-    fs::create_dir_all(&distfiles)?;
-    fs::set_permissions(distfiles, Permissions::from_mode(0o755))?;
     Ok(lock)
 }
 
@@ -106,7 +108,9 @@ async fn fit(config: &Config, launcher: &Launcher) -> anyhow::Result<()> {
 }
 
 /// The loops that hold work. A stop waits for them; the heartbeat goes on meanwhile.
-const WORKING: [&str; 3] = ["claims", "resolutions", "gates"];
+const WORKING: [&str; 3] = [CLAIMS, "resolutions", "gates"];
+/// The one that a drone on the live system has, too.
+const CLAIMS: &str = "claims";
 
 type Ended = Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>;
 
@@ -117,14 +121,20 @@ struct Loops {
 }
 
 impl Loops {
-    fn spawn(shop: &Arc<Workshop>) -> Self {
+    fn spawn(shop: &Arc<Workshop>, offered: offers::Waiting) -> Self {
         let mut tasks = JoinSet::new();
         let here = shop.clone();
         tasks.spawn(async move { ("heartbeat", heartbeat::run(&here.link).await) });
         let here = shop.clone();
-        tasks.spawn(async move { match follow::run(&here).await {} });
+        tasks.spawn(async move { match offers::run(&here, offered).await {} });
         let here = shop.clone();
-        tasks.spawn(async move { ("claims", claims::run(&here).await) });
+        tasks.spawn(async move { (CLAIMS, claims::run(&here).await) });
+        if shop.link.config.isolation == Isolation::Host {
+            return Self { tasks, working: vec![CLAIMS] };
+        }
+        // What follows needs roots of its own.
+        let here = shop.clone();
+        tasks.spawn(async move { match follow::run(&here).await {} });
         let here = shop.clone();
         tasks.spawn(async move {
             resolver::run(&here).await;
@@ -163,8 +173,12 @@ impl Loops {
     }
 }
 
-async fn supervise(shop: &Arc<Workshop>, signals: &mut Signals) -> anyhow::Result<()> {
-    let mut loops = Loops::spawn(shop);
+async fn supervise(
+    shop: &Arc<Workshop>,
+    offered: offers::Waiting,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
+    let mut loops = Loops::spawn(shop, offered);
     let first = tokio::select! {
         ended = loops.next() => Some(ended),
         () = signals.next() => None,

@@ -1,9 +1,9 @@
 //! Downloads from the binhost into a file, which is complete and what was asked for, or an error.
 
+use crate::address::Address;
 use crate::link::{CALL_LIMIT, CallError, within};
 use std::path::Path;
 use std::time::Duration;
-use swarm_protocol::Digest;
 use swarm_protocol::client::{ClientError, Response};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
@@ -38,15 +38,15 @@ impl Unbrought {
 }
 
 /// Writes what `call` answers to `file`: exactly `size` bytes with the digest `wanted`.
-pub async fn to_file(
+pub async fn to_file<A: Address>(
     call: impl Future<Output = Result<Response, ClientError>>,
-    wanted: Digest,
+    wanted: A,
     size: u64,
     file: &Path,
 ) -> Result<(), Unbrought> {
     let mut response = within(CALL_LIMIT, call).await?;
     let mut file = File::create(file).await?;
-    let (mut hasher, mut written) = (blake3::Hasher::new(), 0);
+    let (mut hasher, mut written) = (A::Hasher::default(), 0);
     loop {
         let next = async { response.chunk().await.map_err(ClientError::from) };
         let Some(bytes) = within(STALL, next).await? else { break };
@@ -54,11 +54,11 @@ pub async fn to_file(
         if written > size {
             return Err(Unbrought::OtherBytes);
         }
-        hasher.update(&bytes);
+        A::update(&mut hasher, &bytes);
         file.write_all(&bytes).await?;
     }
     file.flush().await?;
-    if written != size || Digest::from(hasher.finalize()) != wanted {
+    if written != size || A::of(hasher) != wanted {
         return Err(Unbrought::OtherBytes);
     }
     Ok(())

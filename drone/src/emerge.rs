@@ -6,8 +6,8 @@
 //!
 //! | step | network | PKGDIR | what |
 //! |---|---|---|---|
-//! | [`Step::Fetch`] | yes | none of ours | source archives of the package alone |
-//! | [`Step::Preview`] | no | the closure | what [`Step::Install`] would do |
+//! | [`Step::Sources`] | no | none of ours | which source archives the package has; no emerge (`steps/archives.py`) |
+//! | [`Step::Fetch`] | yes | none of ours | those of them that nobody in the swarm has |
 //! | [`Step::Install`] | no | the closure | the closure, by exact version, as binaries, in the claim's order |
 //! | [`Step::Check`] | no | the closure | what Portage thinks is still missing: nothing, it should say |
 //! | [`Step::Build`] | no, but see [`Network`] | the artifact's | the package alone |
@@ -19,7 +19,7 @@ use swarm_protocol::drone::Claim;
 pub const CLOSURE_DIR: &str = "/var/cache/swarm/closure";
 /// Where the PKGDIR of the artifact is bound in the root.
 pub const PACKAGE_DIR: &str = "/var/cache/swarm/packages";
-/// Where the drone's source archives are bound in the root; writable for the fetch only.
+/// Where the build's source archives are bound in the root; writable for the fetch only.
 pub const DIST_DIR: &str = "/var/cache/swarm/distfiles";
 
 /// Where the `Packages` file that the resolver offers to Portage lies in the root.
@@ -30,19 +30,36 @@ pub const INDEX_DIR: &str = "/var/cache/swarm/index";
 /// the beginning of 2000, since ZIP knows no year before 1980, and in no time zone may it fall before.
 const SOURCE_DATE: &str = "946684800";
 
+/// The program of [`Step::Sources`].
+const ARCHIVES: &str = include_str!("../steps/archives.py");
+
 /// One call of emerge in the life of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Say which source archives there are.
+    Sources,
     /// Bring the source archives.
     Fetch,
-    /// Say what the installation would do.
-    Preview,
     /// Install the closure.
     Install,
     /// Say what is missing.
     Check,
     /// Compile and pack.
     Build,
+}
+
+/// Where the target's directory of ccache is bound in the root.
+pub const CCACHE_DIR: &str = "/var/cache/swarm/ccache";
+
+/// What a call may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Parallel compilations.
+    pub jobs: u16,
+    /// The network of [`Step::Build`].
+    pub network: Network,
+    /// The size of the target's [`CCACHE_DIR`] in bytes, where there is one.
+    pub ccache_bytes: Option<u64>,
 }
 
 /// The network of [`Step::Build`].
@@ -67,10 +84,14 @@ pub struct Invocation {
     pub network: bool,
 }
 
-/// The call of emerge for `step` of `claim`, with `jobs` parallel compilations.
+/// The call of emerge for `step` of `claim`.
 #[must_use]
-pub fn invocation(step: Step, claim: &Claim, jobs: u16, network: Network) -> Invocation {
+pub fn invocation(step: Step, claim: &Claim, terms: Terms) -> Invocation {
+    let Terms { jobs, network, ccache_bytes } = terms;
     let mut environment = environment(step, jobs);
+    if let (Step::Build, Some(bytes)) = (step, ccache_bytes) {
+        ccache(&mut environment, bytes);
+    }
     if let (Step::Build, Network::Declared, Some(features)) = (step, network, environment.get_mut("FEATURES"))
     {
         // FEATURES are incremental: the last word wins.
@@ -83,13 +104,44 @@ pub fn invocation(step: Step, claim: &Claim, jobs: u16, network: Network) -> Inv
     }
 }
 
+/// Portage's FEATURES=ccache. A root's compiler is another file than the last root's of the same bytes, and a rebuilt one
+/// can have the same size and time: so it is told by its contents.
+fn ccache(environment: &mut BTreeMap<String, String>, bytes: u64) {
+    if let Some(features) = environment.get_mut("FEATURES") {
+        features.push_str(" ccache");
+    }
+    environment.extend(
+        [
+            ("CCACHE_COMPILERCHECK", "content"),
+            ("CCACHE_DIR", CCACHE_DIR),
+            ("CCACHE_MAXSIZE", &format!("{}Mi", bytes >> 20)),
+            // With FEATURES=userpriv it is Portage's user that compiles.
+            ("CCACHE_UMASK", "002"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+}
+
+/// The call as a log shows it: a program in an argument by its name.
+#[must_use]
+pub fn shown(call: &Invocation) -> String {
+    let words = call.argv.iter().map(|word| if word == ARCHIVES { "archives.py" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 fn argv(step: Step, claim: &Claim) -> Vec<String> {
+    if step == Step::Sources {
+        let repository = claim.repository.to_string();
+        return ["python3", "-B", "-c", ARCHIVES, &claim.cpv.to_string(), &repository]
+            .map(str::to_owned)
+            .into();
+    }
     let mut argv: Vec<String> = ["emerge", "--ignore-default-opts", "--color=n", "--ask=n", "--autounmask=n"]
         .map(str::to_owned)
         .into();
     let options: &[&str] = match step {
+        Step::Sources => &[],
         Step::Fetch => &["--fetchonly", "--nodeps", "--oneshot"],
-        Step::Preview => &["--pretend", "--nodeps", "--usepkgonly", "--oneshot"],
         Step::Install => &["--nodeps", "--usepkgonly", "--oneshot", "--quiet-build=n"],
         Step::Check => &[
             "--pretend",
@@ -106,14 +158,14 @@ fn argv(step: Step, claim: &Claim) -> Vec<String> {
     };
     argv.extend(options.iter().map(|&option| option.to_owned()));
     match step {
-        Step::Preview | Step::Install => {
+        Step::Install => {
             argv.extend(claim.closure.iter().map(|dependency| format!("={}", dependency.cpv)));
         }
         Step::Check => {
             argv.push(format!("--usepkg-exclude={}:{}", claim.cpv.cp(), claim.slot.slot()));
             argv.push(ebuild_atom(claim));
         }
-        Step::Fetch | Step::Build => argv.push(ebuild_atom(claim)),
+        Step::Sources | Step::Fetch | Step::Build => argv.push(ebuild_atom(claim)),
     }
     argv
 }
@@ -141,9 +193,9 @@ const FEATURES: &[&str] = &[
 
 fn features(step: Step) -> String {
     let own: &[&str] = match step {
-        Step::Fetch => &[],
+        Step::Sources | Step::Fetch => &[],
         // Digests of the closure were checked against the claim, so its signatures need no keyring here.
-        Step::Preview | Step::Install | Step::Check => {
+        Step::Install | Step::Check => {
             &["-buildpkg", "binpkg-ignore-signature", "binpkg-multi-instance", "pkgdir-index-trusted"]
         }
         // The seeded index is only believed with `pkgdir-index-trusted`: its file is not there (see `index`).
@@ -198,8 +250,8 @@ pub fn smoke_environment() -> BTreeMap<String, String> {
 
 fn environment(step: Step, jobs: u16) -> BTreeMap<String, String> {
     let pkgdir = match step {
-        Step::Build | Step::Fetch => PACKAGE_DIR,
-        Step::Preview | Step::Install | Step::Check => CLOSURE_DIR,
+        Step::Sources | Step::Build | Step::Fetch => PACKAGE_DIR,
+        Step::Install | Step::Check => CLOSURE_DIR,
     };
     let mut environment = base_environment();
     environment.extend(
@@ -244,37 +296,45 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn shown(step: Step) -> String {
-        let call = invocation(
-            step,
-            &testing::claim("app-arch/pigz-2.8", &["sys-libs/zlib-1.3.1"]),
-            4,
-            Network::None,
-        );
+    const TERMS: Terms = Terms { jobs: 4, network: Network::None, ccache_bytes: None };
+
+    fn listed(step: Step) -> String {
+        let call = invocation(step, &testing::claim("app-arch/pigz-2.8", &["sys-libs/zlib-1.3.1"]), TERMS);
         let environment: Vec<_> = call.environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        format!("{}\nnetwork={}\n{}", call.argv.join(" "), call.network, environment.join("\n"))
+        format!("{}\nnetwork={}\n{}", shown(&call), call.network, environment.join("\n"))
     }
 
     #[test]
     fn every_call_as_it_is_made() {
-        for step in [Step::Fetch, Step::Preview, Step::Install, Step::Check, Step::Build] {
-            insta::assert_snapshot!(format!("{step:?}"), shown(step));
+        for step in [Step::Sources, Step::Fetch, Step::Install, Step::Check, Step::Build] {
+            insta::assert_snapshot!(format!("{step:?}"), listed(step));
         }
     }
 
     #[test]
     fn only_the_fetch_has_a_network() {
         let claim = testing::claim("a/b-1", &[]);
-        for step in [Step::Preview, Step::Install, Step::Check, Step::Build] {
-            assert!(!invocation(step, &claim, 1, Network::None).network, "{step:?}");
+        for step in [Step::Install, Step::Check, Step::Build] {
+            assert!(!invocation(step, &claim, TERMS).network, "{step:?}");
         }
+    }
+
+    #[test]
+    fn ccache_is_of_the_build_alone() {
+        let claim = testing::claim("a/b-1", &[]);
+        let call =
+            |step| invocation(step, &claim, Terms { ccache_bytes: Some(5 << 30), ..TERMS }).environment;
+        let build = call(Step::Build);
+        assert!(build["FEATURES"].ends_with(" ccache"));
+        assert_eq!((build["CCACHE_MAXSIZE"].as_str(), build["CCACHE_DIR"].as_str()), ("5120Mi", CCACHE_DIR));
+        assert!(!call(Step::Install).contains_key("CCACHE_DIR"));
     }
 
     #[test]
     fn a_network_while_building_is_portages_to_share_out_or_the_configurations() {
         let claim = testing::claim("a/b-1", &[]);
         let call = |step, network| {
-            let call = invocation(step, &claim, 1, network);
+            let call = invocation(step, &claim, Terms { network, ..TERMS });
             (call.network, call.environment["FEATURES"].ends_with(" network-sandbox"))
         };
         assert_eq!(call(Step::Build, Network::Declared), (true, true));

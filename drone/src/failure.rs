@@ -175,7 +175,7 @@ fn told(stage: Stage, ending: Ending, tail: &str, network: bool) -> (FailureClas
         (_, Ending::Signal(9)) => (Resources, KILLED),
         (_, Ending::Signal(_)) => (Infrastructure, "emerge itself was killed"),
         (Stage::Fetching, _) if says(NETWORK) => (Infrastructure, "the network failed"),
-        (Stage::Fetching | Stage::Building, _) if says(EPOCH) => {
+        (Stage::Fetching | Stage::Installing | Stage::Building, _) if says(EPOCH) => {
             (Epoch, "the repository or configuration differs from the plan")
         }
         (Stage::Fetching, _) => (Package, "a source archive cannot be had"),

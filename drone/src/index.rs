@@ -24,7 +24,7 @@
 //! drops the entry and numbers from 1. The entry needs a CPV, a BUILD_ID and a PATH; MTIME and SIZE are part of
 //! Portage's key of an instance, `BUILD_TIME` makes it a specific one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use swarm_protocol::drone::Dependency;
 use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::BuildId;
@@ -103,6 +103,12 @@ fn check(dependency: &Dependency, entries: &[Block<'_>]) -> Result<(), IndexErro
         }
     }
     Ok(())
+}
+
+/// When the packages of an index were built, by path.
+#[must_use]
+pub fn build_times(text: &str) -> HashMap<&str, &str> {
+    blocks(text).iter().filter_map(|entry| Some((entry.get("PATH")?, entry.get("BUILD_TIME")?))).collect()
 }
 
 /// The index that makes Portage give `build_id` to the next artifact of `cpv`; none is needed for 1.

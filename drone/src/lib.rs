@@ -18,13 +18,18 @@
 //! | [`errands`] | the loops that ask for the work of these two |
 //! | [`build`], [`deliver`], [`stage`], [`stop`] | the stages of an attempt |
 //! | [`root`] | clean roots: overlay, namespaces, processes |
+//! | [`host`] | builds on the live system |
 //! | [`emerge`], [`declared`], [`index`], [`pretend`], [`vdb`], [`artifact`] | Portage: commands, files, lists. Pure |
-//! | [`closure`], [`cache`] | dependency binaries |
+//! | [`closure`] | dependency binaries |
+//! | [`sources`], [`offers`] | source archives, and how they become the swarm's |
+//! | [`cache`], [`address`] | files of both kinds, kept by digest |
 //! | [`download`] | files from the binhost |
+//! | [`phases`] | what an ebuild is at, by what Portage prints. Pure |
 //! | [`log`], [`shipper`] | the build log and its way to the orchestrator |
 //! | [`failure`] | whose fault it was. Pure |
 //! | [`machine`] | /proc |
 
+pub mod address;
 pub mod artifact;
 pub mod attempt;
 pub mod build;
@@ -44,12 +49,15 @@ pub mod errands;
 pub mod failure;
 pub mod gate;
 pub mod heartbeat;
+pub mod host;
 pub mod index;
 pub mod limits;
 pub mod link;
 pub mod live;
 pub mod log;
 pub mod machine;
+pub mod offers;
+pub mod phases;
 pub mod preflight;
 pub mod pretend;
 pub mod reduced;
@@ -59,6 +67,7 @@ pub mod root;
 pub mod secret;
 pub mod session;
 pub mod shipper;
+pub mod sources;
 pub mod stage;
 pub mod stop;
 #[cfg(test)]

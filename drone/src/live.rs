@@ -5,10 +5,11 @@
 //! (law 4). So nothing keeps a copy of the identity; every report asks for it when it is made.
 
 use crate::log::BuildLog;
+use crate::phases::Phase;
 use crate::root::tree;
 use crate::stage::Stage;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use swarm_protocol::drone::{Claim, Fence, Held};
 use swarm_protocol::id::{AttemptId, SessionId};
 use tokio::sync::watch;
@@ -44,6 +45,7 @@ pub enum Cancelled {
 pub struct Live {
     identity: watch::Sender<Arc<Identity>>,
     stage: AtomicU8,
+    phase: Mutex<Option<Phase>>,
     process: AtomicU32,
     ticks: AtomicU64,
     log: OnceLock<Arc<BuildLog>>,
@@ -58,6 +60,7 @@ impl Live {
         Arc::new(Self {
             identity: watch::Sender::new(Arc::new(Identity { claim, session })),
             stage: AtomicU8::new(0),
+            phase: Mutex::default(),
             process: AtomicU32::new(0),
             ticks: AtomicU64::new(0),
             log: OnceLock::new(),
@@ -111,8 +114,14 @@ impl Live {
     /// Enters a stage.
     pub fn enter(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Relaxed);
+        self.enter_phase(None);
         let identity = self.identity();
         tracing::info!(attempt = %identity.claim.attempt, package.cpv = %identity.claim.cpv, %stage, "stage entered");
+    }
+
+    /// Enters a phase of the ebuild.
+    pub fn enter_phase(&self, phase: Option<Phase>) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
     /// Its stage.
@@ -143,7 +152,10 @@ impl Live {
         Held {
             attempt: self.attempt(),
             progress: log + self.ticks.load(Ordering::Relaxed),
-            phase: Some(self.stage().to_string()),
+            phase: Some(match *self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
+                Some(phase) => format!("{}: {}", self.stage(), phase.as_str()),
+                None => self.stage().to_string(),
+            }),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a drone needs of its machine, checked and said plainly, with the remedy.
 
-use crate::config::Config;
+use crate::config::{Config, Isolation};
 use crate::emerge::base_environment;
+use crate::epoch::base;
 use crate::machine;
 use crate::root::{Command, Foundation, Launcher, cgroup};
 use std::fmt;
@@ -44,8 +45,11 @@ impl fmt::Display for Check {
 
 /// All checks, in order.
 pub async fn checks(config: &Config, launcher: &Launcher) -> Vec<Check> {
-    let mut checks =
-        vec![root_user(), bwrap(), base_root(config), scanelf(&config.base_root), gpg(&config.base_root)];
+    let mut checks = vec![root_user(), base_root(config), scanelf(&config.base_root), gpg(&config.base_root)];
+    match config.isolation {
+        Isolation::Root => checks.push(bwrap()),
+        Isolation::Host => checks.push(base_id(&config.base_root)),
+    }
     checks.extend([
         machine_id(config),
         token_file(&config.token_file),
@@ -53,6 +57,7 @@ pub async fn checks(config: &Config, launcher: &Launcher) -> Vec<Check> {
         control_groups(),
         git(),
     ]);
+    checks.extend(config.ccache.map(|_| ccache(&config.base_root)));
     if checks.iter().all(|check| check.verdict != Verdict::Missing) {
         checks.push(portage(config, launcher).await);
     }
@@ -105,6 +110,16 @@ fn base_root(config: &Config) -> Check {
     check("base root", portage.is_dir(), Verdict::Missing, &found, &remedy)
 }
 
+/// On the live system every dependency that is installed would make it another base root, and its epoch another one.
+fn base_id(base: &Path) -> Check {
+    let found = base.join(base::ID_FILE).is_file();
+    let remedy = format!(
+        "write a line into /{} that names this system: what builds install changes it, and it has to stay the same base root",
+        base::ID_FILE
+    );
+    check("base id", found, Verdict::Missing, "the live system has one", &remedy)
+}
+
 /// Portage takes a clear-signed Manifest out of its frame with gpg, even where signatures are not verified
 /// (`portage/gpkg.py`, `_verify_binpkg`).
 fn gpg(base: &Path) -> Check {
@@ -112,6 +127,13 @@ fn gpg(base: &Path) -> Check {
     let remedy =
         "install app-crypt/gnupg in the base root: without gpg Portage cannot install signed packages";
     check("gpg", found, Verdict::Missing, "in the base root", remedy)
+}
+
+/// Without it Portage warns, and compiles without.
+fn ccache(base: &Path) -> Check {
+    let found = base.join("usr/bin/ccache").exists();
+    let remedy = "install dev-util/ccache in the base root, or take [ccache] out of the configuration";
+    check("ccache", found, Verdict::Weak, "in the base root", remedy)
 }
 
 /// Without scanelf Portage leaves REQUIRES and PROVIDES out, silently (PORTAGE.md 6).

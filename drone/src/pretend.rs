@@ -8,7 +8,7 @@
 //!
 //! A binary's version carries its BUILD_ID (`-2`) under `binpkg-multi-instance`.
 
-use swarm_protocol::drone::{Claim, Dependency};
+use swarm_protocol::drone::Claim;
 use swarm_protocol::gentoo::Cpv;
 
 /// One line of the list.
@@ -57,24 +57,6 @@ fn shown(entry: &Entry) -> String {
     format!("[{}] {package}", entry.kind)
 }
 
-/// How the preview of the installation differs from the closure, a sentence each.
-#[must_use]
-pub fn not_the_closure(entries: &[Entry], closure: &[Dependency]) -> Vec<String> {
-    let planned = |entry: &&Entry| {
-        let known = closure.iter().find(|dependency| entry.package.as_ref() == Ok(&dependency.cpv));
-        entry.kind == "binary"
-            && known.is_some_and(|dependency| entry.build_id.is_none_or(|id| id == dependency.build_id.0))
-    };
-    let extra = entries.iter().filter(|entry| !planned(entry));
-    let mut sentences: Vec<_> = extra.map(|entry| format!("{} is not planned", shown(entry))).collect();
-    for dependency in closure {
-        if !entries.iter().any(|entry| entry.package.as_ref() == Ok(&dependency.cpv)) {
-            sentences.push(format!("{} would not be installed", dependency.cpv));
-        }
-    }
-    sentences
-}
-
 /// What Portage finds missing before it would build `claim`, a line each.
 ///
 /// The package itself may be in the list, and so may packages tied to a dependency by PDEPEND only (`post`, their atoms):
@@ -109,7 +91,7 @@ fn names(atom: &str, cp: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{claim, dependency};
+    use crate::testing::claim;
 
     const LIST: &str = "\nThese are the packages that would be merged, in order:\n\n\
         Calculating dependencies... done!\n\
@@ -132,20 +114,6 @@ mod tests {
                 (text("[uninstall] a/b-1"), None),
             ]
         );
-    }
-
-    #[test]
-    fn the_closure_and_nothing_else() {
-        let zlib = &entries(LIST)[..1];
-        assert!(not_the_closure(zlib, &[dependency("sys-libs/zlib-1.3.1")]).is_empty());
-        let two = [dependency("sys-libs/zlib-1.3.1"), dependency("a/c-1")];
-        assert_eq!(not_the_closure(zlib, &two), ["a/c-1 would not be installed"]);
-        assert_eq!(not_the_closure(&entries(LIST), &two).len(), 4);
-        let other = swarm_protocol::drone::Dependency {
-            build_id: swarm_protocol::id::BuildId(9),
-            ..dependency("sys-libs/zlib-1.3.1")
-        };
-        assert_eq!(not_the_closure(zlib, &[other]), ["[binary] sys-libs/zlib-1.3.1 is not planned"]);
     }
 
     #[test]

@@ -10,8 +10,10 @@ pub enum Stage {
     Preparing,
     /// The dependencies' binaries are brought from the staging view.
     Collecting,
-    /// The package's source archives are brought, with a network.
+    /// The package's source archives are brought, with a network where upstream has to be asked.
     Fetching,
+    /// All is here, and another build is at work: the attempt is held ahead.
+    Waiting,
     /// The dependencies are installed into the root.
     Installing,
     /// The root is compared with the plan.
@@ -26,10 +28,11 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Preparing,
         Self::Collecting,
         Self::Fetching,
+        Self::Waiting,
         Self::Installing,
         Self::Checking,
         Self::Building,
@@ -44,6 +47,7 @@ impl Stage {
             Self::Preparing => "preparing",
             Self::Collecting => "collecting",
             Self::Fetching => "fetching",
+            Self::Waiting => "waiting",
             Self::Installing => "installing",
             Self::Checking => "checking",
             Self::Building => "building",

@@ -36,6 +36,7 @@ pub(crate) fn claim(cpv: &str, closure: &[&str]) -> Claim {
         reduced: vec![],
         halvings: 0,
         ticket: swarm_protocol::ticket::SignedTicket("ticket".to_owned()),
+        distfiles: swarm_protocol::ticket::SignedTicket("ticket".to_owned()),
         max_artifact_bytes: 1 << 30,
         limit_seconds: 60,
     }

@@ -44,7 +44,7 @@ fn script(url: String, cpv: &'static str, revoke: bool) -> impl FnMut(&Asked) ->
             Answer::Json(json!({"result": "accepting"}))
         }
         "drone/attempts/7/complete" => Answer::Json(json!({"result": "received"})),
-        "drone/heartbeat" if revoke && asked.body["held"][0]["phase"] == "building" => {
+        "drone/heartbeat" if revoke && asked.body["held"][0]["phase"] == "building: compile" => {
             Answer::Json(json!({"revoked": [7], "regained": []}))
         }
         _ => Answer::Json(json!({"revoked": [], "regained": []})),
@@ -178,8 +178,9 @@ async fn kill_9_leaves_neither_processes_nor_mounts() {
     let stub = stub("swarm-test/slow-1", false).await;
     let config = stub::config(dir.path(), &stub.url);
     let child = drone(&config);
-    let building =
-        || stub.asked("heartbeat").into_iter().find(|beat| beat.body["held"][0]["phase"] == "building");
+    let building = || {
+        stub.asked("heartbeat").into_iter().find(|beat| beat.body["held"][0]["phase"] == "building: compile")
+    };
     stub::until(60, building).await.expect("it builds");
     assert!(busy(&state));
     signal(&child, rustix::process::Signal::KILL);

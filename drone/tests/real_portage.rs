@@ -10,11 +10,13 @@
 
 mod bench;
 
-use bench::{Bench, claim, failure};
+use bench::{BASE, Bench, claim, failure};
 use build_drone::artifact::Artifact;
 use build_drone::live::{Cancelled, Live};
 use build_drone::stop::Stop;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 use swarm_protocol::drone::Dependency;
 use swarm_protocol::id::{BuildId, SessionId};
@@ -80,7 +82,7 @@ async fn a_killed_build_leaves_nothing() {
     let slow = Live::new(claim("swarm-test/slow-1", 3, vec![]), SessionId(1));
     let cancel = async {
         // The log says when it compiles; nothing else is known to change then.
-        while slow.held().phase.is_none_or(|phase| phase != "building") {
+        while slow.held().phase.is_none_or(|phase| phase != "building: compile") {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let before = slow.held().progress;
@@ -95,4 +97,40 @@ async fn a_killed_build_leaves_nothing() {
     let (result, log) = bench.run(&limited, pool.path(), Duration::from_secs(8)).await;
     assert_eq!(failure(result, &log).class, FailureClass::Resources, "{log}");
     bench.nothing_is_left();
+}
+
+/// What ccache counts in a directory, by the base root's own ccache: hits and misses.
+fn counted(directory: &Path) -> (u64, u64) {
+    let script = format!(
+        "mount --bind {} {BASE}/mnt && CCACHE_DIR=/mnt chroot {BASE} ccache --print-stats",
+        directory.display()
+    );
+    let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let count = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        line.unwrap_or_else(|| panic!("no {name}: {text}{}", String::from_utf8_lossy(&output.stderr)))
+    };
+    (count("direct_cache_hit") + count("preprocessed_cache_hit"), count("cache_miss"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_has_compiled_it_does_not_compile_again() {
+    let Some(bench) = Bench::with("[ccache]\nmax_bytes = 100000000\n") else { return };
+    let pool = tempfile::tempdir().unwrap();
+    let caches = bench.state.path().join("ccache");
+    let mut counts = Vec::new();
+    for build_id in [1, 2] {
+        let (result, log) = bench.build(claim("sys-libs/zlib-1.2.13", build_id, vec![]), pool.path()).await;
+        assert!(result.is_ok(), "{result:?}\n{log}");
+        counts.push(counted(&caches.join("box")));
+    }
+    let [first, second] = counts[..] else { panic!() };
+    let (found, compiled) = (second.0 - first.0, second.1 - first.1);
+    // What configure compiles has the number of its process in its name.
+    assert!(first.1 > 20 && found > 15 && compiled < first.1 / 2, "{counts:?}");
+    let mut other = claim("sys-libs/zlib-1.2.13", 3, vec![]);
+    other.target = "laptop".parse().unwrap();
+    assert!(bench.build(other, pool.path()).await.0.is_ok());
+    assert!(counted(&caches.join("laptop")).1 > 20, "every target has its own");
 }

@@ -119,6 +119,10 @@ async fn what_a_build_used() {
     assert!(usage.is_sane() && usage.sampled, "{usage:?}");
     assert!(usage.user_seconds > 1.0 && usage.system_seconds > 0.1, "a configure and a compiler: {usage:?}");
     assert!(((20 << 20)..(2 << 30)).contains(&usage.peak_memory_bytes), "{usage:?}");
+    let phases = usage.phases;
+    assert!(phases.unpack > 0.0 && phases.configure > phases.unpack && phases.compile > 0.0, "{usage:?}");
+    let all: f64 = phases.named().iter().map(|(_, seconds)| seconds).sum();
+    assert!(all < usage.build_seconds, "{usage:?}");
     assert!(usage.written_bytes > 0 && usage.build_seconds > usage.fetch_seconds, "{usage:?}");
     if std::env::var_os("SHOW_LOG").is_some() {
         println!("{usage:?}");

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use swarm_bundle::tree;
 use swarm_protocol::Digest;
 
-const ID_FILE: &str = "etc/build-swarm/base-id";
+/// Where whoever makes a base root may name it.
+pub const ID_FILE: &str = "etc/build-swarm/base-id";
 const DPKG: &str = "var/lib/dpkg/status";
 /// What tells two installations of one version apart.
 const FIELDS: &[&str] = &["BUILD_TIME", "BUILD_ID", "COUNTER", "USE", "SLOT"];

@@ -58,6 +58,7 @@ mod tests {
             work: "/state/attempts/7/work".into(),
             merged: "/state/attempts/7/root".into(),
             hostname: "build".to_owned(),
+            live: false,
             mounts: vec![
                 mount("/host/repo", "/var/db/repos/box", true),
                 mount("/state/pkg", "/var/cache/swarm/packages", false),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `upper`, `work`, `root` | the overlay's layers and where it is mounted |
 //! | `closure` | PKGDIR of the dependencies: hard links into the cache, and their index |
+//! | `distfiles` | DISTDIR: hard links into the cache of source archives, and what was fetched |
 //! | `packages` | PKGDIR of the artifact |
 //! | `installed` | the installed-package database of a workstation, where the root is to have one |
 //! | `build.log` | the log, until it is sent |
@@ -25,7 +26,9 @@ impl AttemptDir {
         remove(&path)?;
         fs::create_dir_all(&path)?;
         let this = Self(path);
-        for dir in [this.upper(), this.work(), this.merged(), this.closure(), this.packages()] {
+        for dir in
+            [this.upper(), this.work(), this.merged(), this.closure(), this.distfiles(), this.packages()]
+        {
             fs::create_dir(&dir)?;
             // The upper layer's mode becomes the root's: whatever our umask is, Portage's own user must pass.
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
@@ -61,6 +64,12 @@ impl AttemptDir {
     #[must_use]
     pub fn closure(&self) -> PathBuf {
         self.0.join("closure")
+    }
+
+    /// DISTDIR.
+    #[must_use]
+    pub fn distfiles(&self) -> PathBuf {
+        self.0.join("distfiles")
     }
 
     /// PKGDIR of the artifact.

@@ -23,6 +23,9 @@ pub fn enter(file: &Path) -> anyhow::Result<Infallible> {
     let spec: Spec = serde_json::from_slice(&text).context("the spec is not of the expected form")?;
     die_with(spec.parent)?;
     confine(&spec.confinement)?;
+    if spec.live {
+        return run(&spec.command);
+    }
     private_mounts().context("cannot make a mount namespace; is this root?")?;
     overlay(&spec).context("cannot mount the overlay")?;
     if spec.command.network {
@@ -30,6 +33,14 @@ pub fn enter(file: &Path) -> anyhow::Result<Infallible> {
     }
     let error = Command::new("bwrap").args(bwrap::arguments(&spec)).exec();
     Err(error).context("cannot run bwrap")
+}
+
+/// Becomes the command, without a root of its own.
+fn run(command: &super::Command) -> anyhow::Result<Infallible> {
+    let (program, arguments) = command.argv.split_first().context("there is nothing to run")?;
+    let error =
+        Command::new(program).args(arguments).env_clear().envs(&command.environment).current_dir("/").exec();
+    Err(error).with_context(|| format!("cannot run {program}"))
 }
 
 /// Asks for SIGKILL when the drone dies, and makes sure that it has not died before the asking.

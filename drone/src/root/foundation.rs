@@ -10,7 +10,7 @@
 //! and so is everything below it, else the host could add to a tree whose revision is in the epoch.
 
 use super::Mount;
-use crate::config::{Bind, Config};
+use crate::config::{Bind, Config, Isolation};
 use std::path::{Path, PathBuf};
 use swarm_bundle::repos::{self, Repo, ReposError};
 
@@ -21,6 +21,7 @@ pub struct Foundation {
     /// A definition's.
     pushed: Option<Pushed>,
     mounts: Vec<Mount>,
+    live: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,8 @@ impl Foundation {
     #[must_use]
     pub fn own(config: &Config) -> Self {
         let mounts = config.binds.iter().map(bound).collect();
-        Self { base_root: config.base_root.clone(), pushed: None, mounts }
+        let live = config.isolation == Isolation::Host;
+        Self { base_root: config.base_root.clone(), pushed: None, mounts, live }
     }
 
     /// A definition's: its configuration as a layer, and its repositories, each with its tree.
@@ -50,13 +52,19 @@ impl Foundation {
         let mounts = binds.chain(trees.iter().map(mount)).collect();
         let repositories = trees.into_iter().map(|(repo, _)| repo).collect();
         let pushed = Some(Pushed { configuration, repositories });
-        Self { base_root: config.base_root.clone(), pushed, mounts }
+        Self { base_root: config.base_root.clone(), pushed, mounts, live: false }
     }
 
     /// The base root, which has the installed packages.
     #[must_use]
     pub fn base_root(&self) -> &Path {
         &self.base_root
+    }
+
+    /// Whether nothing stands on it, and commands run in the live system itself.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live
     }
 
     /// The overlay's lower layers, the uppermost first.

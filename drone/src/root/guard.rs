@@ -18,7 +18,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use swarm_protocol::drone::Usage;
+use swarm_protocol::drone::{Phases, Usage};
 use tokio::time::Instant;
 
 /// Between two looks at the processes.
@@ -117,6 +117,7 @@ struct Used {
     fetch: Duration,
     install: Duration,
     build: Duration,
+    phases: Phases,
 }
 
 impl Guard {
@@ -147,6 +148,7 @@ impl Guard {
             fetch_seconds: used.fetch.as_secs_f64(),
             install_seconds: used.install.as_secs_f64(),
             build_seconds: used.build.as_secs_f64(),
+            phases: used.phases,
         })
     }
 
@@ -154,10 +156,15 @@ impl Guard {
     pub fn took(&self, step: Step, time: Duration) {
         let mut used = self.used();
         match step {
-            Step::Fetch => used.fetch += time,
-            Step::Preview | Step::Install | Step::Check => used.install += time,
+            Step::Sources | Step::Fetch => used.fetch += time,
+            Step::Install | Step::Check => used.install += time,
             Step::Build => used.build += time,
         }
+    }
+
+    /// The ebuild's phases took this long.
+    pub fn phases_took(&self, phases: Phases) {
+        self.used().phases = phases;
     }
 
     /// Returns when the command whose first process is `id`, and which writes into `places`, uses too much.

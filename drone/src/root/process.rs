@@ -2,7 +2,7 @@
 
 use super::cgroup::{Cgroups, Group};
 use super::enter::CANNOT_ENTER;
-use super::{AttemptDir, Command, Confinement, Excess, Foundation, Guard, Mount, Spec};
+use super::{AttemptDir, Command, Confinement, Excess, Foundation, Guard, Mount, Spec, tree};
 use crate::config::Config;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -92,6 +92,7 @@ impl Launcher {
             work: dir.work(),
             merged: dir.merged(),
             hostname: "build".to_owned(),
+            live: foundation.is_live(),
             mounts,
             confinement: confinement(watch.guard, group.as_ref()),
             command: command.clone(),
@@ -104,7 +105,8 @@ impl Launcher {
         }
         let guard = watch.guard;
         let places = vec![dir.upper(), dir.packages()];
-        let mut end = follow(&mut child, output, watch, places, group.as_ref()).await?;
+        let kill = if foundation.is_live() { Kill::Tree } else { Kill::Namespace };
+        let mut end = follow(&mut child, output, watch, places, group.as_ref(), kill).await?;
         if let Some(guard) = guard {
             guard.ended(group.as_ref());
             let failed = matches!(end, End::Exit(1..) | End::Signal(_));
@@ -131,8 +133,10 @@ impl Launcher {
     ) -> anyhow::Result<String> {
         let dir = AttemptDir::create(&config.state_dir.join("attempts"), &format!("scratch-{name}"))?;
         let mut command = command.clone();
-        let script = ["sh", "-c", "exec \"$@\" 2>/tmp/.stderr", "sh"].map(str::to_owned);
-        command.argv.splice(0..0, script);
+        // In the live system, /tmp is everybody's.
+        let below = if foundation.is_live() { dir.upper() } else { PathBuf::from("/tmp") };
+        let script = format!("exec \"$@\" 2>'{}/.stderr'", below.display());
+        command.argv.splice(0..0, ["sh", "-c", &script, "sh"].map(str::to_owned));
         let mut output = Vec::new();
         let watch = Watch {
             output: &mut |bytes| output.extend_from_slice(bytes),
@@ -146,7 +150,8 @@ impl Launcher {
         match end {
             Ok(End::Exit(status)) if status == 0 || !text.is_empty() => Ok(text),
             end => {
-                let said = std::fs::read_to_string(dir.upper().join("tmp/.stderr")).unwrap_or_default();
+                let said = if foundation.is_live() { ".stderr" } else { "tmp/.stderr" };
+                let said = std::fs::read_to_string(dir.upper().join(said)).unwrap_or_default();
                 bail!("{name} in a root: {end:?}: {text}{said}")
             }
         }
@@ -203,6 +208,7 @@ async fn follow(
     watch: Watch<'_>,
     places: Vec<PathBuf>,
     group: Option<&Group>,
+    kill: Kill,
 ) -> anyhow::Result<End> {
     let mut buffer = vec![0; 64 << 10];
     let id = child.id();
@@ -226,7 +232,10 @@ async fn follow(
     };
     if killed.is_some() {
         if let Some(id) = child.id() {
-            kill_children(id).await;
+            match kill {
+                Kill::Namespace => kill_children(id).await,
+                Kill::Tree => kill_tree(id),
+            }
         }
         if let Some(group) = group {
             group.kill();
@@ -239,6 +248,39 @@ async fn follow(
     }
     let status = child.wait().await?;
     Ok(killed.unwrap_or_else(|| ended(status)))
+}
+
+/// How all of a command is killed.
+#[derive(Clone, Copy)]
+enum Kill {
+    /// By the first process of its namespace.
+    Namespace,
+    /// One by one: what runs in the live system has no namespace. Whoever left its parent is not found.
+    Tree,
+}
+
+/// Stops each process of the tree, so that it starts no more, until there is no other; then kills them all.
+fn kill_tree(id: u32) {
+    let send = |id: u32, signal| {
+        if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, signal);
+        }
+    };
+    let mut stopped = std::collections::BTreeSet::new();
+    loop {
+        let new: Vec<_> =
+            tree::below(id).iter().map(|process| process.id).filter(|id| stopped.insert(*id)).collect();
+        if new.is_empty() {
+            break;
+        }
+        for id in new {
+            send(id, Signal::STOP);
+        }
+    }
+    for id in stopped {
+        send(id, Signal::KILL);
+    }
 }
 
 /// Kills the first process of the namespace, and all of it with that. The kernel would do so at bwrap's death, but only

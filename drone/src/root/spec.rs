@@ -23,6 +23,9 @@ pub struct Spec {
     pub hostname: String,
     /// Directories of the host in the root, in order.
     pub mounts: Vec<Mount>,
+    /// The command runs in the live system: none of the layers, mounts and names is made use of.
+    #[serde(default)]
+    pub live: bool,
     /// What holds the processes.
     #[serde(default)]
     pub confinement: Confinement,

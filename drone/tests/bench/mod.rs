@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "no test crate needs all of it")]
 
 use build_drone::artifact::Artifact;
-use build_drone::build::{Build, Work, Workshop, distfiles};
+use build_drone::build::{Build, Work, Workshop};
 use build_drone::cache::Cache;
 use build_drone::config::Config;
 use build_drone::epoch::Epochs;
@@ -61,7 +61,6 @@ impl Bench {
         let file = state.path().join("drone.toml");
         fs::write(&file, text).unwrap();
         let config = Config::load(&file, |_| None).unwrap();
-        fs::create_dir_all(distfiles(&config)).unwrap();
         let launcher = Launcher::of(Path::new(env!("CARGO_BIN_EXE_build-drone")));
         let session = Session {
             session: SessionId(1),
@@ -72,6 +71,9 @@ impl Bench {
         let shop = Workshop {
             epochs: Epochs::open(config.clone(), launcher.clone()).unwrap(),
             cache: Cache::open(&state.path().join("cache")).unwrap(),
+            archives: Cache::open(&state.path().join("distfiles")).unwrap(),
+            offers: build_drone::offers::channel().0,
+            slot: tokio::sync::Semaphore::new(1),
             link: Link::new(config, DroneClient::new("http://127.0.0.1:1", None), session),
             launcher,
         };
@@ -173,6 +175,7 @@ pub(crate) fn claim(cpv: &str, build_id: i32, closure: Vec<Dependency>) -> Claim
         reduced: vec![],
         halvings: 0,
         ticket: swarm_protocol::ticket::SignedTicket(String::new()),
+        distfiles: swarm_protocol::ticket::SignedTicket(String::new()),
         max_artifact_bytes: 1 << 30,
         limit_seconds: 300,
     }

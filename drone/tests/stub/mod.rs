@@ -139,7 +139,7 @@ pub(crate) fn claim(attempt: i64, cpv: &str, epoch: &Value) -> Value {
     json!({
         "attempt": attempt, "number": 1, "token": format!("00000000-0000-0000-0000-{attempt:012}"),
         "phase": "held", "run": 1, "package": 1, "target": "box", "epoch": epoch, "cpv": cpv, "slot": "0",
-        "repository": "swarm-box", "use": [], "build_id": 3, "closure": [], "ticket": "ticket",
+        "repository": "swarm-box", "use": [], "build_id": 3, "closure": [], "ticket": "ticket", "distfiles": "ticket",
         "max_artifact_bytes": 1_000_000, "limit_seconds": 300,
     })
 }

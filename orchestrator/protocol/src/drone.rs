@@ -336,6 +336,45 @@ pub struct Usage {
     pub install_seconds: f64,
     /// Wall-clock time of the build proper.
     pub build_seconds: f64,
+    /// Of that, the ebuild's phases.
+    #[serde(default)]
+    pub phases: Phases,
+}
+
+/// Wall-clock time of an ebuild's phases (PMS 9.1), in seconds; 0 for what did not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phases {
+    /// `src_unpack`
+    pub unpack: f64,
+    /// `src_prepare`
+    pub prepare: f64,
+    /// `src_configure`
+    pub configure: f64,
+    /// `src_compile`
+    pub compile: f64,
+    /// `src_test`
+    pub test: f64,
+    /// `src_install`
+    pub install: f64,
+    /// Packing the binary package.
+    pub package: f64,
+}
+
+impl Phases {
+    /// Each by name, in order.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, f64); 7] {
+        [
+            ("unpack", self.unpack),
+            ("prepare", self.prepare),
+            ("configure", self.configure),
+            ("compile", self.compile),
+            ("test", self.test),
+            ("install", self.install),
+            ("package", self.package),
+        ]
+    }
 }
 
 impl Usage {
@@ -352,7 +391,8 @@ impl Usage {
             self.build_seconds,
         ];
         let bytes = [self.peak_memory_bytes, self.read_bytes, self.written_bytes];
-        seconds.iter().all(|seconds| (0.0..CENTURY).contains(seconds))
+        let phases = self.phases.named().map(|(_, seconds)| seconds);
+        seconds.iter().chain(&phases).all(|seconds| (0.0..CENTURY).contains(seconds))
             && bytes.iter().all(|bytes| *bytes < EXBIBYTE)
     }
 }
@@ -434,6 +474,7 @@ mod tests {
             fetch_seconds: 0.5,
             install_seconds: 0.0,
             build_seconds: 1e6,
+            phases: Phases { compile: 1e6, ..Phases::default() },
         };
         assert!(usage.is_sane());
         for nonsense in [
@@ -441,6 +482,7 @@ mod tests {
             Usage { build_seconds: f64::NAN, ..usage },
             Usage { fetch_seconds: f64::INFINITY, ..usage },
             Usage { read_bytes: u64::MAX, ..usage },
+            Usage { phases: Phases { test: -1.0, ..usage.phases }, ..usage },
         ] {
             assert!(!nonsense.is_sane(), "{nonsense:?}");
         }

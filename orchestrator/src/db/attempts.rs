@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::admin::{Attempt, AttemptDetail};
-use swarm_protocol::drone::Usage;
+use swarm_protocol::drone::{Phases, Usage};
 use swarm_protocol::gentoo::Cpv;
 use swarm_protocol::id::{AttemptId, PackageId, RunId};
 use swarm_protocol::state::{AttemptPhase, FailureClass, Outcome};
@@ -32,6 +32,7 @@ struct Row {
     fetch_seconds: Option<f64>,
     install_seconds: Option<f64>,
     build_seconds: Option<f64>,
+    phases: Option<Vec<f64>>,
 }
 
 impl Row {
@@ -48,8 +49,17 @@ impl Row {
             fetch_seconds: self.fetch_seconds?,
             install_seconds: self.install_seconds?,
             build_seconds: self.build_seconds?,
+            phases: phases(self.phases.as_deref()?),
         })
     }
+}
+
+/// The column has them in their order; a row of an older version has none.
+fn phases(column: &[f64]) -> Phases {
+    let &[unpack, prepare, configure, compile, test, install, package] = column else {
+        return Phases::default();
+    };
+    Phases { unpack, prepare, configure, compile, test, install, package }
 }
 
 impl From<Row> for AttemptDetail {
@@ -88,7 +98,7 @@ async fn list(
                   u.system_seconds AS "system_seconds?", u.peak_memory_bytes AS "peak_memory_bytes?",
                   u.read_bytes AS "read_bytes?", u.written_bytes AS "written_bytes?",
                   u.fetch_seconds AS "fetch_seconds?", u.install_seconds AS "install_seconds?",
-                  u.build_seconds AS "build_seconds?"
+                  u.build_seconds AS "build_seconds?", u.phase_seconds AS "phases?"
            FROM attempts a JOIN packages p ON p.id = a.package_id JOIN drones d ON d.id = a.drone_id
                 LEFT JOIN attempt_usage u ON u.attempt_id = a.id
            WHERE a.package_id = COALESCE($1, a.package_id) AND a.id = COALESCE($2, a.id)
@@ -117,8 +127,8 @@ pub(super) async fn used(tx: &mut PgConnection, attempt: AttemptId, usage: &Usag
     let bytes = |value| i64::try_from(value).unwrap_or(i64::MAX);
     sqlx::query!(
         "INSERT INTO attempt_usage (attempt_id, sampled, user_seconds, system_seconds, peak_memory_bytes, read_bytes,
-                                    written_bytes, fetch_seconds, install_seconds, build_seconds)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+                                    written_bytes, fetch_seconds, install_seconds, build_seconds, phase_seconds)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
         attempt.0,
         usage.sampled,
         usage.user_seconds,
@@ -128,7 +138,8 @@ pub(super) async fn used(tx: &mut PgConnection, attempt: AttemptId, usage: &Usag
         bytes(usage.written_bytes),
         usage.fetch_seconds,
         usage.install_seconds,
-        usage.build_seconds
+        usage.build_seconds,
+        &usage.phases.named().map(|(_, seconds)| seconds)[..]
     )
     .execute(tx)
     .await?;

@@ -1,4 +1,9 @@
 //! What builds took.
+//!
+//! Where the drone has measured it, that is the time of installing the dependencies and of building: what an upload to a
+//! busy binhost took, or upstream, says nothing of the next time. Wall-clock time and not processor time: a package that
+//! configures for long on one core and one that compiles on all would need the same of the latter, and take times
+//! that differ by as many cores.
 
 use crate::history::Build;
 use crate::scheduler::Needs;
@@ -15,7 +20,8 @@ const NEWEST: i64 = 5000;
 pub async fn of_target(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Vec<Build>> {
     let rows = sqlx::query!(
         r#"SELECT f.cpv AS "cpv: Cpv",
-                  d.speed * extract(epoch FROM a.completed_at - COALESCE(o.started_at, a.started_at))::float8
+                  d.speed * COALESCE(u.install_seconds + u.build_seconds,
+                                     extract(epoch FROM a.completed_at - COALESCE(o.started_at, a.started_at))::float8)
                       AS "seconds!",
                   a.halvings, COALESCE(u.peak_memory_bytes, 0) AS "memory_bytes!", COALESCE(u.written_bytes, 0) AS "disk_bytes!"
            FROM artifacts f JOIN attempts a ON a.id = f.attempt_id JOIN drones d ON d.id = a.drone_id
@@ -44,8 +50,10 @@ pub async fn timed(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Timed>> {
     sqlx::query_as!(
         Timed,
         r#"SELECT p.cpv AS "cpv: Cpv", a.drone_id AS "drone: DroneId",
-                  extract(epoch FROM a.completed_at - COALESCE(o.started_at, a.started_at))::float8 AS "seconds!"
+                  COALESCE(u.install_seconds + u.build_seconds,
+                           extract(epoch FROM a.completed_at - COALESCE(o.started_at, a.started_at))::float8) AS "seconds!"
            FROM attempts a JOIN packages p ON p.id = a.package_id LEFT JOIN attempts o ON o.id = a.continues
+                LEFT JOIN attempt_usage u ON u.attempt_id = a.id
            WHERE a.outcome = 'received' AND a.completed_at > a.started_at
            ORDER BY a.id DESC LIMIT $1"#,
         NEWEST

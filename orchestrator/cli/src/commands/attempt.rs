@@ -52,11 +52,14 @@ fn shown(detail: &AttemptDetail) -> String {
     }
 }
 
-fn used(usage: &Usage) -> [(&'static str, String); 4] {
+fn used(usage: &Usage) -> Vec<(&'static str, String)> {
     let bytes = |value| size(i64::try_from(value).unwrap_or(i64::MAX));
     let Usage { user_seconds, system_seconds, fetch_seconds, install_seconds, build_seconds, .. } = usage;
     let how = if usage.sampled { "looked at now and then" } else { "counted by the kernel" };
-    [
+    let phases: Vec<_> = (usage.phases.named().iter().filter(|(_, seconds)| *seconds > 0.0))
+        .map(|(phase, seconds)| format!("{phase} {seconds:.1} s"))
+        .collect();
+    let mut rows = vec![
         ("processor", format!("{user_seconds:.1} s user, {system_seconds:.1} s system; {how}")),
         ("memory", format!("{} at most", bytes(usage.peak_memory_bytes))),
         ("disk", format!("{} read, {} written", bytes(usage.read_bytes), bytes(usage.written_bytes))),
@@ -64,7 +67,11 @@ fn used(usage: &Usage) -> [(&'static str, String); 4] {
             "steps",
             format!("fetch {fetch_seconds:.1} s, install {install_seconds:.1} s, build {build_seconds:.1} s"),
         ),
-    ]
+    ];
+    if !phases.is_empty() {
+        rows.push(("phases", phases.join(", ")));
+    }
+    rows
 }
 
 /// The table, and what the last failure's log says.

@@ -7,7 +7,7 @@ use swarm_protocol::admin::{
     Artifact, Attempt, Counts, Drone, Event, Events, Generation, Need, Neighbour, Obstacle, Package,
     PackageDetail, Resolver, Run, RunStatus, Status, TargetStatus, UnbroughtDefinition, Work,
 };
-use swarm_protocol::drone::Usage;
+use swarm_protocol::drone::{Phases, Usage};
 use swarm_protocol::epoch::{Compat, Epoch};
 use swarm_protocol::id::{AttemptId, BuildId, DroneId, EventId, GenerationNumber, PackageId, RunId};
 use swarm_protocol::plan::About;
@@ -336,6 +336,13 @@ pub(super) fn attempts() -> Vec<Attempt> {
             fetch_seconds: 1.25,
             install_seconds: 4.0,
             build_seconds: 186.5,
+            phases: Phases {
+                unpack: 0.4,
+                configure: 21.3,
+                compile: 158.0,
+                install: 6.2,
+                ..Phases::default()
+            },
         }),
     };
     let second = Attempt {

@@ -1,0 +1,1 @@
+ALTER TABLE attempt_usage DROP COLUMN phase_seconds;
