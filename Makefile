@@ -17,7 +17,7 @@ test: setup lint build sqlx-check   ## Everything: lints, unit tests, end-to-end
 	tests/with-services $(CARGO) test --workspace --no-fail-fast -- --test-threads=4
 
 # Standard output is the report; what the preparations say goes to standard error.
-bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: hand-off, throughput, overhead.
+bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: hand-off, throughput, roots, rebuild, overhead.
 	@$(MAKE) --no-print-directory setup >&2
 	@$(CARGO) build --release --workspace
 	@tests/with-services --durable $(CARGO) bench --quiet --package swarm-tests --bench swarm -- $(ONLY)

@@ -130,6 +130,8 @@ impl Distfiles {
         if let Some(prefix) = path.parent().and_then(Path::file_name) {
             durable::create_dir(&self.root, Path::new(prefix))?;
         }
+        // What takes long, before others have to wait.
+        file.sync()?;
         let mut kept = self.kept();
         file.persist(&path)?;
         File::open(&path).and_then(|file| file.set_modified(clock::system_time(now))).doing("mark", &path)?;

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use swarm_protocol::binhost::Provided;
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::TargetName;
 
@@ -163,6 +164,8 @@ pub struct Place<'a> {
     pub base_root: Option<&'a str>,
     /// Whether its Portage, and its base root's, is an older one.
     pub older: bool,
+    /// More fields of the drone's configuration.
+    pub fields: &'a str,
     /// The end of the drone's configuration: what builds may use.
     pub limits: &'a str,
 }
@@ -186,6 +189,7 @@ token_file = "/etc/build-swarm/token"
 base_root = "{}"
 machine_id_file = "/etc/machine-id"
 shutdown_patience_seconds = 30
+{}
 
 [[bind]]
 source = "/var/db/repos/swarm-box"
@@ -196,7 +200,8 @@ source = "/var/cache/swarm-mirror"
 target = "/var/cache/swarm-mirror"
 "#,
             swarm.url(),
-            place.base_root.unwrap_or("/var/lib/swarm-base")
+            place.base_root.unwrap_or("/var/lib/swarm-base"),
+            place.fields
         );
         let mut config = config;
         let programs = binary("build-drone");
@@ -288,6 +293,13 @@ pub fn workstation(swarm: &Swarm, world: &str, repository: Option<&Path>) -> Mac
     machine.trust(&swarm.binhost_url(), &target());
     fs::write(machine.root().join("var/lib/portage/world"), world).unwrap();
     machine
+}
+
+/// What every target of boxes may take for granted where a test's plan has no C library: Debian's.
+#[must_use]
+pub fn libc() -> Provided {
+    let sonames = ["libc.so.6", "libm.so.6"].map(|name| format!("x86_64: {name}").parse().unwrap());
+    Provided { packages: vec!["sys-libs/glibc-2.36".parse().unwrap()], sonames: sonames.into() }
 }
 
 /// The demonstration's world set, as a world file.

@@ -54,6 +54,7 @@ async fn what_behaves_badly_is_quarantined_by_name_and_the_rest_is_built() {
     let trivial = only_attempt(&swarm, run, "trivial").await;
     let usage = trivial.usage.unwrap();
     assert!(usage.build_seconds > 0.0 && usage.user_seconds > 0.0, "{usage:?}");
+    assert!(usage.phases.install > 0.0 && usage.phases.package > 0.0, "{usage:?}");
     let shown = cli::json(&swarm, &format!("attempt show {}", trivial.id)).await;
     assert_eq!(
         serde_json::from_value::<swarm_protocol::drone::Usage>(shown["usage"].clone()).unwrap(),

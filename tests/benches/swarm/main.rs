@@ -7,6 +7,7 @@
 //! | [`throughput`] | packages per second through HTTP, beside pgbench with the same SQL |
 //! | [`roots`] | a clean root, made, entered and removed; a look of the watchdog |
 //! | [`overhead`] | a swarm build beside plain `emerge --buildpkgonly`, in the same box |
+//! | [`rebuild`] | from a claim to the compiler, after a change of one line |
 //!
 //! Each also says how much memory the daemons hold at its start and at its end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a bench fails")]
@@ -18,6 +19,7 @@ mod overhead;
 mod pgbench;
 mod plans;
 mod processes;
+mod rebuild;
 mod roots;
 mod statements;
 mod throughput;
@@ -25,7 +27,7 @@ mod throughput;
 pub(crate) use common::{host, report};
 use std::process::ExitCode;
 
-const NAMES: [&str; 4] = ["hand-off", "throughput", "roots", "overhead"];
+const NAMES: [&str; 5] = ["hand-off", "throughput", "roots", "rebuild", "overhead"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -40,6 +42,7 @@ async fn main() -> ExitCode {
             "hand-off" => hand_off::run().await,
             "throughput" => throughput::run().await,
             "roots" => roots::run().await,
+            "rebuild" => rebuild::run().await,
             _ => overhead::run().await,
         }
     }

@@ -10,7 +10,6 @@ use serde_json::json;
 use std::time::Instant;
 
 use swarm_protocol::admin::{NewRun, NewTarget};
-use swarm_protocol::binhost::Provided;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::plan::Plan;
 use swarm_protocol::state::RunState;
@@ -97,7 +96,7 @@ async fn swarm_build(
     let plan: Plan = serde_json::from_str(plan).unwrap();
     swarm
         .admin
-        .create_target(&NewTarget { name: target.clone(), world: vec![], provided: Provided::default() })
+        .create_target(&NewTarget { name: target.clone(), world: vec![], provided: machines::libc() })
         .await
         .unwrap();
     let run = NewRun { epoch: Some(drone.epoch()), plan: Some(plan) };
