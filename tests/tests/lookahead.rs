@@ -131,3 +131,19 @@ async fn a_grounded_drone_keeps_what_it_builds_alone() {
     assert_eq!(ahead.attempts(ahead.slow.1).await.len(), 1);
     assert!(ahead.log(1).await.contains("tree_2.1.0.orig.tar.gz from the cache"), "it was kept");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_begun_is_an_idle_drones_to_take() {
+    let ahead = Ahead::start().await;
+    let _idle = DroneMachine::start(&ahead.swarm, "bee", &ahead.gate).await;
+    wait::until(60, "the idle drone to take the next one", async || {
+        (ahead.attempts(ahead.tree.1).await.get(1)?.outcome == Some(Outcome::Received)).then_some(())
+    })
+    .await;
+    let [stolen, built] = ahead.attempts(ahead.tree.1).await.try_into().unwrap();
+    assert_eq!((stolen.outcome, built.drone.as_str()), (Some(Outcome::Stolen), "bee"));
+    // The archive is the swarm's by now.
+    assert!(ahead.log(1).await.contains("tree_2.1.0.orig.tar.gz from the binhost"));
+    ahead.open();
+    ahead.ends().await;
+}

@@ -120,7 +120,7 @@ impl Target {
 mod tests {
     use super::*;
 
-    const RETENTION: Retention = Retention { generations: 2, days: 30 };
+    const RETENTION: Retention = Retention { generations: 2, days: 30, distfile_bytes: 0, distfile_days: 0 };
 
     /// Numbers from 1; each is `(age in days, published)`.
     fn gone(generations: &[(i64, bool)], current: i64, pins: &[i64]) -> Vec<i64> {
