@@ -20,7 +20,7 @@ async fn run(swarm: &Swarm, world: &str) -> Run {
     let world = world.split_whitespace().map(|atom| atom.parse().unwrap()).collect();
     swarm.admin.set_world(&target(), &World { world, provided: Provided::default() }).await.unwrap();
     let run = swarm.unresolved_run().await;
-    wait::until(400, &format!("run {run} to be over"), async || {
+    wait::until(900, &format!("run {run} to be over"), async || {
         let run = swarm.admin.run(run).await.ok()?;
         (run.state.is_over() || run.state == RunState::Frozen).then_some(run)
     })
