@@ -144,13 +144,14 @@ pub(crate) fn claim(attempt: i64, cpv: &str, epoch: &Value) -> Value {
     })
 }
 
-/// A configuration file in `dir`; the base root is the Gentoo box's.
+/// A configuration file in `dir`; the base root is the Gentoo box's. Nothing is held ahead, so that the next claim request
+/// says that the hands are empty.
 pub(crate) fn config(dir: &Path, url: &str) -> std::path::PathBuf {
     let repo = std::fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/gentoo-box/repo"));
     let repo = repo.unwrap_or_default();
     let text = format!(
         "name = 'ant'\norchestrator_url = '{url}'\ntoken_file = '{dir}/token'\nstate_dir = '{dir}/state'\n\
-         base_root = '{BASE}'\nshutdown_patience_seconds = 1\n\
+         base_root = '{BASE}'\nshutdown_patience_seconds = 1\nlookahead = 0\n\
          [[bind]]\nsource = '{repo}'\ntarget = '/var/db/repos/swarm-box'\n",
         dir = dir.display(),
         repo = repo.display(),
