@@ -18,7 +18,7 @@
 //! Like `package.env`, every rule that fits counts, in the order of the file, and the last word on a field wins.
 
 use serde::{Deserialize, Deserializer};
-use swarm_protocol::gentoo::{Atom, Cpv, TargetName};
+use swarm_protocol::gentoo::{Atom, Cpv, TargetName, rule};
 
 /// A rule: for whom, and how much.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -51,20 +51,12 @@ pub struct Rule {
 }
 
 fn atom<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Atom>, D::Error> {
-    let text = String::deserialize(from)?;
-    let atom: Atom = text.parse().map_err(serde::de::Error::custom)?;
-    if atom.as_str().contains(['!', ':', '[']) {
-        return Err(serde::de::Error::custom(format!(
-            "{text:?}: a limit's atom names package and version only"
-        )));
-    }
-    Ok(Some(atom))
+    rule::atom(from, "a limit's")
 }
 
 impl Rule {
     fn is_for(&self, target: &TargetName, cpv: &Cpv) -> bool {
-        self.target.as_ref().is_none_or(|wanted| wanted == target)
-            && self.atom.as_ref().is_none_or(|atom| atom.matches_version(cpv))
+        rule::is_for((self.target.as_ref(), self.atom.as_ref()), target, cpv)
     }
 
     /// What is wrong with it.

@@ -20,7 +20,7 @@
 use crate::scheduler::Needs;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeSet;
-use swarm_protocol::gentoo::{Atom, Cpv, TargetName};
+use swarm_protocol::gentoo::{Atom, Cpv, TargetName, rule};
 
 /// A rule: for whom, and what.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -47,13 +47,7 @@ pub struct Rule {
 }
 
 fn atom<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Atom>, D::Error> {
-    let text = String::deserialize(from)?;
-    let atom: Atom = text.parse().map_err(serde::de::Error::custom)?;
-    if atom.as_str().contains(['!', ':', '[']) {
-        let rule = "a rule's atom names package and version only";
-        return Err(serde::de::Error::custom(format!("{text:?}: {rule}")));
-    }
-    Ok(Some(atom))
+    rule::atom(from, "a rule's")
 }
 
 /// What the rules come to for one package.
@@ -72,10 +66,7 @@ impl<'a> Placement<'a> {
     #[must_use]
     pub fn of(rules: &'a [Rule], target: &TargetName, cpv: &Cpv) -> Self {
         let mut placement = Self::default();
-        let fits = |rule: &&Rule| {
-            rule.target.as_ref().is_none_or(|wanted| wanted == target)
-                && rule.atom.as_ref().is_none_or(|atom| atom.matches_version(cpv))
-        };
+        let fits = |one: &&Rule| rule::is_for((one.target.as_ref(), one.atom.as_ref()), target, cpv);
         for rule in rules.iter().filter(fits) {
             placement.drones = rule.drones.as_ref().or(placement.drones);
             placement.exclusive = rule.exclusive.as_deref().or(placement.exclusive);

@@ -7,6 +7,8 @@ mod names;
 mod soname;
 mod version;
 
+pub mod rule;
+
 pub use atom::{InvalidAtom, WorldAtom};
 pub use cpv::{Cpv, InvalidCpv};
 pub use dependency::{Atom, Blocker, InvalidDependency, SlotOperator};
