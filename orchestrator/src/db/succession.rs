@@ -72,7 +72,8 @@ pub async fn estate(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::
 /// Packages of the predecessor and of the run behind the current generation, if they were planned under `epoch`. Rows
 /// themselves are left only by the predecessor.
 async fn former(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Result<Vec<Former>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"WITH earlier AS (
                SELECT o.id, o.id = r.predecessor_id AS leaves_rows FROM runs r JOIN runs o ON o.target_id = r.target_id
                WHERE r.id = $1 AND o.epoch_id = $2 AND o.id <> r.id
@@ -91,26 +92,44 @@ async fn former(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Resu
     )
     .fetch_all(&mut *tx)
     .await?;
+    left(tx, rows, |row| row.artifact.map_or(Leaves::Row, Leaves::Artifact)).await
+}
+
+/// A row of an earlier run, as it was planned there.
+struct Row {
+    id: PackageId,
+    cpv: Cpv,
+    slot: Slot,
+    repository: RepoName,
+    use_flags: Vec<UseFlag>,
+    build_key: Option<BuildKey>,
+    artifact: Option<ArtifactId>,
+}
+
+/// The rows with what they waited for.
+async fn left(
+    tx: &mut PgConnection,
+    rows: Vec<Row>,
+    leaves: impl Fn(&Row) -> Leaves,
+) -> sqlx::Result<Vec<Former>> {
     let ids: Vec<_> = rows.iter().map(|row| row.id.0).collect();
     let mut waits = waits(tx, &ids).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Former {
-            id: row.id,
-            planned: PlannedPackage {
-                cpv: row.cpv,
-                slot: row.slot,
-                repository: row.repository,
-                use_flags: row.use_flags,
-                keep: None,
-                key: row.build_key,
-                about: None,
-                estimate_seconds: None,
-            },
-            waits: waits.remove(&row.id).unwrap_or_default(),
-            leaves: row.artifact.map_or(Leaves::Row, Leaves::Artifact),
-        })
-        .collect())
+    let former = rows.into_iter().map(|row| Former {
+        id: row.id,
+        waits: waits.remove(&row.id).unwrap_or_default(),
+        leaves: leaves(&row),
+        planned: PlannedPackage {
+            cpv: row.cpv,
+            slot: row.slot,
+            repository: row.repository,
+            use_flags: row.use_flags,
+            keep: None,
+            key: row.build_key,
+            about: None,
+            estimate_seconds: None,
+        },
+    });
+    Ok(former.collect())
 }
 
 /// How many runs of the target a quarantine is looked for in. With each run that plans its package it goes on into that one.
@@ -119,10 +138,11 @@ const REMEMBERED: i64 = 20;
 /// The quarantined packages of earlier runs, as far as none of the later ones has the package. Those of the predecessor come
 /// under any epoch here.
 async fn quarantined(tx: &mut PgConnection, run: RunId) -> sqlx::Result<Vec<Former>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.slot AS "slot: Slot",
                   p.repository AS "repository: RepoName", p.use_flags AS "use_flags: Vec<UseFlag>",
-                  p.build_key AS "build_key: BuildKey"
+                  p.build_key AS "build_key: BuildKey", p.artifact_id AS "artifact: ArtifactId"
            FROM packages p JOIN runs r ON r.id = $1
            WHERE p.state = 'quarantined' AND p.stage = 0 AND p.run_id = ANY(ARRAY(
                    SELECT o.id FROM runs o WHERE o.target_id = r.target_id AND o.id < r.id ORDER BY o.id DESC LIMIT $2))
@@ -135,24 +155,7 @@ async fn quarantined(tx: &mut PgConnection, run: RunId) -> sqlx::Result<Vec<Form
     )
     .fetch_all(&mut *tx)
     .await?;
-    let ids: Vec<_> = rows.iter().map(|row| row.id.0).collect();
-    let mut waits = waits(tx, &ids).await?;
-    let former = rows.into_iter().map(|row| Former {
-        id: row.id,
-        planned: PlannedPackage {
-            cpv: row.cpv,
-            slot: row.slot,
-            repository: row.repository,
-            use_flags: row.use_flags,
-            keep: None,
-            key: row.build_key,
-            about: None,
-            estimate_seconds: None,
-        },
-        waits: waits.remove(&row.id).unwrap_or_default(),
-        leaves: Leaves::Quarantine,
-    });
-    Ok(former.collect())
+    left(tx, rows, |_| Leaves::Quarantine).await
 }
 
 type Waits = HashMap<PackageId, BTreeMap<Cpv, Option<ArtifactId>>>;
