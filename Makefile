@@ -1,7 +1,7 @@
 # Build Swarm. Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does all of its
 # set-up on a fresh Debian 12 with git, build-essential, curl, a Rust toolchain, and root.
 
-.PHONY: demo test bench bench-binhost bench-queue setup build lint sqlx sqlx-check fmt help
+.PHONY: demo test chaos bench bench-binhost bench-queue setup build lint sqlx sqlx-check fmt help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -15,6 +15,14 @@ demo: setup build   ## Build a world set on two drones and install them on a wor
 test: setup lint build sqlx-check   ## Everything: lints, unit tests, end-to-end tests on real Portage.
 	tests/gentoo-box/selftest
 	tests/with-services $(CARGO) test --workspace --no-fail-fast -- --test-threads=4
+
+SEEDS ?= 100
+FIRST ?= 0
+JOBS ?= 4
+
+chaos: setup   ## Whole swarms under faults: SEEDS=100 of them from FIRST=0, JOBS=4 at a time.
+	$(CARGO) build --release --workspace
+	target/release/chaos --first $(FIRST) --jobs $(JOBS) $(SEEDS)
 
 # Standard output is the report; what the preparations say goes to standard error.
 bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: hand-off, throughput, roots, rebuild, overhead.

@@ -15,8 +15,9 @@ pub struct Process {
 /// A program of this workspace, built by `cargo build --workspace` before the tests.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let directory = test.parent().and_then(Path::parent).unwrap();
+    let own = std::env::current_exe().unwrap();
+    // Tests are one level deeper, in `deps`.
+    let directory = own.ancestors().skip(1).find(|directory| !directory.ends_with("deps")).unwrap();
     let binary = directory.join(name);
     assert!(binary.exists(), "{} is missing: run `cargo build --workspace` first", binary.display());
     binary
@@ -55,6 +56,11 @@ impl Process {
     /// Waits for the end that something else causes.
     pub async fn ended(&mut self, seconds: u64) -> ExitStatus {
         wait::until(seconds, "a process to end", async || self.child.try_wait().unwrap()).await
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// What it has printed.

@@ -262,8 +262,9 @@ impl Swarm {
     }
 }
 
-/// What the orchestrator's command prints.
-fn output(arguments: &[&str], directory: &Path) -> String {
+/// What the orchestrator's command prints; its configuration is `orchestrator.toml` in the directory.
+#[must_use]
+pub fn output(arguments: &[&str], directory: &Path) -> String {
     let output = Command::new(binary("build-orchestrator"))
         .args(arguments)
         .arg("--config")
@@ -275,7 +276,7 @@ fn output(arguments: &[&str], directory: &Path) -> String {
 }
 
 /// Waits until `url` answers with success.
-pub(crate) async fn answers(url: &str, seconds: u64) {
+pub async fn answers(url: &str, seconds: u64) {
     let client = reqwest::Client::new();
     wait::until(seconds, &format!("{url} to answer"), async || {
         let response = client.get(url).timeout(Duration::from_secs(2)).send().await.ok()?;

@@ -71,6 +71,9 @@ pub async fn rotate(db: &PgPool, retention_days: u32) -> sqlx::Result<Vec<NaiveD
 async fn rotate_now(db: &PgPool, retention_days: u32) -> sqlx::Result<Vec<NaiveDate>> {
     let mut tx = db.begin().await?;
     sqlx::query("SET LOCAL lock_timeout = '200ms'").execute(&mut *tx).await?;
+    // One orchestrator at a time: two that make a table of the same name disturb each other, IF NOT EXISTS or not. Whoever
+    // writes or reads logs is not held up by this lock.
+    sqlx::query("LOCK TABLE log_chunks IN SHARE UPDATE EXCLUSIVE MODE").execute(&mut *tx).await?;
     sqlx::query!(
         "SELECT log_partition((swarm_now() AT TIME ZONE 'UTC')::date + ahead) FROM generate_series(-1, 3) AS ahead"
     )
