@@ -25,7 +25,7 @@ chaos: setup   ## Whole swarms under faults: SEEDS=100 of them from FIRST=0, JOB
 	target/release/chaos --first $(FIRST) --jobs $(JOBS) $(SEEDS)
 
 # Standard output is the report; what the preparations say goes to standard error.
-bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: hand-off, throughput, roots, rebuild, overhead.
+bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: roots, rebuild, overhead.
 	@$(MAKE) --no-print-directory setup >&2
 	@$(CARGO) build --release --workspace
 	@tests/with-services --durable $(CARGO) bench --quiet --package swarm-tests --bench swarm -- $(ONLY)
@@ -36,7 +36,7 @@ bench-binhost:   ## Measure the binhost, JSON lines.
 	@$(CARGO) build --release --workspace
 	@$(CARGO) bench --quiet --package swarm-tests --bench binhost -- $(BENCH)
 
-# The same of the queue alone: the scheduler and the claim path; one of its benches with BENCH=NAME.
+# The same of the queue: the scheduler, the claim path, large fleets; one of its benches with BENCH=NAME.
 bench-queue:   ## Measure the queue, JSON lines.
 	@$(MAKE) --no-print-directory setup >&2
 	@$(CARGO) build --release --workspace

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "neither bench needs all of it")]
 
 pub(crate) mod host;
+pub(crate) mod processes;
 pub(crate) mod report;
 
 use std::process::ExitCode;
@@ -17,4 +18,12 @@ pub(crate) fn wanted(names: &[&'static str]) -> Result<Vec<&'static str>, ExitCo
     }
     let is_wanted = |name: &&&str| wanted.is_empty() || wanted.iter().any(|one| one == **name);
     Ok(names.iter().filter(is_wanted).copied().collect())
+}
+
+/// A thousand drones have as many connections, at both ends. Processes that are started inherit it.
+pub(crate) fn allow_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
 }

@@ -1,10 +1,8 @@
-//! What the swarm costs, measured on the real daemons, the real Postgres and the real Redis of this machine, over
+//! What building costs, measured on the real daemons, the real Postgres and the real Redis of this machine, over
 //! loopback. `make bench` runs all of it; standard output is JSON, one object per line.
 //!
 //! | bench | what |
 //! |---|---|
-//! | [`hand_off`] | from "a package is ready" to "a waiting drone holds the claim" |
-//! | [`throughput`] | packages per second through HTTP, beside pgbench with the same SQL |
 //! | [`roots`] | a clean root, made, entered and removed; a look of the watchdog |
 //! | [`overhead`] | a swarm build beside plain `emerge --buildpkgonly`, in the same box |
 //! | [`rebuild`] | from a claim to the compiler, after a change of one line |
@@ -14,20 +12,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod hand_off;
 mod overhead;
-mod pgbench;
-mod plans;
-mod processes;
 mod rebuild;
 mod roots;
-mod statements;
-mod throughput;
 
-pub(crate) use common::{host, report};
+pub(crate) use common::{host, processes, report};
 use std::process::ExitCode;
 
-const NAMES: [&str; 5] = ["hand-off", "throughput", "roots", "rebuild", "overhead"];
+const NAMES: [&str; 3] = ["roots", "rebuild", "overhead"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,8 +31,6 @@ async fn main() -> ExitCode {
     report::line(&host::services().await);
     for name in wanted {
         match name {
-            "hand-off" => hand_off::run().await,
-            "throughput" => throughput::run().await,
             "roots" => roots::run().await,
             "rebuild" => rebuild::run().await,
             _ => overhead::run().await,

@@ -1,11 +1,12 @@
 //! Packages per second: each is claimed, started, uploaded, completed and staged, by drones that build in no time.
-//! Beside it pgbench runs the same SQL on the same Postgres, in turns.
+//! Beside it pgbench runs the same SQL on the same Postgres, in turns, and takes messages from a queue of pgmq.
 //!
 //! pgbench's side contains every statement that the orchestrator sends for these three calls: tokens, sessions, the
 //! planner's snapshot, fences, locks, states, events, the closure. It lacks what is no SQL: HTTP, JSON, the planner's
 //! thinking, Redis, tickets, and the binhost with its upload and its own flushes to the disk. And its client is C,
 //! while the drones of the other side take their share of the same cores.
 
+use crate::pgmq::Peer;
 use crate::statements::{Log, Statement};
 use crate::{pgbench, plans, processes, report};
 use futures::future::join_all;
@@ -20,7 +21,7 @@ use swarm_tests::drone::{Heart, ScriptedDrone};
 use swarm_tests::plans::epoch;
 use swarm_tests::swarm::{Settings, Swarm};
 
-const CLIENTS: usize = 8;
+pub(crate) const CLIENTS: usize = 8;
 const ROUNDS: usize = 5;
 /// Packages of one client in one round.
 const EACH: usize = 100;
@@ -44,15 +45,17 @@ pub(crate) async fn run() {
     std::fs::write(&script, log_one(&swarm, &drones[0]).await).unwrap();
     let hearts: Vec<Heart> = drones.iter().map(ScriptedDrone::heart).collect();
 
-    let (mut http, mut sql) = (Vec::new(), Vec::new());
+    let peer = Peer::filled(ROUNDS * EACH * CLIENTS, swarm.path()).await;
+    let (mut http, mut sql, mut pgmq) = (Vec::new(), Vec::new(), Vec::new());
     let mut processor = BTreeMap::new();
     for round in 0..ROUNDS {
         let before = processes::processor_seconds(&swarm);
-        http.push(build(&drones).await);
+        http.push(build(&drones, EACH).await);
         for (name, after) in processes::processor_seconds(&swarm) {
             *processor.entry(name).or_insert(0.0) += after - before[name];
         }
         sql.push(pgbench::run(&swarm.database, &script, CLIENTS, EACH, round * EACH));
+        pgmq.push(pgbench::run(&peer.database, &peer.script, CLIENTS, EACH, 0));
     }
     drop(hearts);
     all_received(&swarm).await;
@@ -63,6 +66,7 @@ pub(crate) async fn run() {
         "name": "throughput", "unit": "packages/s", "clients": CLIENTS, "n": ROUNDS,
         "packages_per_round": EACH * CLIENTS, "ready_packages": CHAINS + CLIENTS,
         "http": report::list(&http), "pgbench": report::list(&sql), "ratio": report::spread(&ratios),
+        "pgmq": report::list(&pgmq),
     }));
     let processor: BTreeMap<_, _> =
         processor.into_iter().map(|(name, seconds)| (name, per_package(seconds))).collect();
@@ -73,7 +77,7 @@ pub(crate) async fn run() {
 }
 
 /// One after the other: a client of pgbench takes its drone and session by number.
-async fn enrol(swarm: &Swarm) -> Vec<Arc<ScriptedDrone>> {
+pub(crate) async fn enrol(swarm: &Swarm) -> Vec<Arc<ScriptedDrone>> {
     let mut drones = Vec::new();
     for number in 0..CLIENTS {
         drones.push(Arc::new(ScriptedDrone::join(swarm, &format!("drone-{number}"), &epoch()).await));
@@ -113,9 +117,9 @@ async fn staged_path(swarm: &Swarm, claim: &Claim, built: &Digest) -> String {
     artifact.path
 }
 
-/// The drones build a round's packages; returns how many per second.
-async fn build(drones: &[Arc<ScriptedDrone>]) -> f64 {
-    let packages = drones.len() * EACH;
+/// Each of the drones builds so many packages; returns how many they are per second.
+pub(crate) async fn build(drones: &[Arc<ScriptedDrone>], each: usize) -> f64 {
+    let packages = drones.len() * each;
     let begun = Arc::new(AtomicUsize::new(0));
     let start = Instant::now();
     let working = drones.iter().cloned().map(|drone| {

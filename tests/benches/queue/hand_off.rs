@@ -26,7 +26,7 @@ fn shapes() -> [(&'static str, usize, Vec<usize>); 3] {
 }
 
 /// Times of production; only a run's end is noticed sooner.
-const TIMES: &str = "heartbeat_seconds = 5\ngrace_seconds = 60\nmaintenance_seconds = 1\n";
+pub(crate) const TIMES: &str = "heartbeat_seconds = 5\ngrace_seconds = 60\nmaintenance_seconds = 1\n";
 
 pub(crate) async fn run() {
     let settings = Settings { times: TIMES, ..Settings::default() };
@@ -42,17 +42,17 @@ pub(crate) async fn run() {
     processes::memory(&swarm, "after the hand-offs, with 200 drones");
 }
 
-async fn join(swarm: &Swarm, index: usize) -> Arc<ScriptedDrone> {
+pub(crate) async fn join(swarm: &Swarm, index: usize) -> Arc<ScriptedDrone> {
     Arc::new(ScriptedDrone::join(swarm, &format!("drone-{index}"), &epoch()).await)
 }
 
-async fn measure(swarm: &Swarm, shape: &str, drones: &[Arc<ScriptedDrone>], plan: Plan) {
+pub(crate) async fn measure(swarm: &Swarm, shape: &str, drones: &[Arc<ScriptedDrone>], plan: Plan) {
     let (hands, mut handed) = mpsc::unbounded_channel();
     let working: Vec<_> =
         drones.iter().map(|drone| tokio::spawn(work(drone.clone(), hands.clone()))).collect();
     let packages = plan.packages.len();
     let run = swarm.run(epoch(), plan).await;
-    swarm.run_reaches(run, RunState::Promoted, 120).await;
+    swarm.run_reaches(run, RunState::Promoted, 300).await;
     working.iter().for_each(tokio::task::JoinHandle::abort);
     // What was aborted has let go of its drone: the next shape begins afresh.
     join_all(working).await;

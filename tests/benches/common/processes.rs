@@ -1,6 +1,6 @@
 //! What the swarm's processes take of the machine, as the kernel counts it: resident memory, processor time.
 
-use crate::report;
+use super::report;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 use std::fs;
