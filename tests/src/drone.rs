@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use swarm_protocol::client::{BinhostClient, ClientError, DroneClient};
 use swarm_protocol::drone::{
-    Claim, ClaimRequest, Complete, Completed, Completion, Enrol, Fence, Heartbeat, HeartbeatAnswer, Held,
-    OpenSession, Start,
+    Claim, ClaimRequest, Complete, Completed, Completion, Enrol, Fail, Fence, Heartbeat, HeartbeatAnswer,
+    Held, OpenSession, Start,
 };
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gate::{Gate, GateRequest, Unjudged, Verdict};
@@ -277,6 +277,25 @@ impl ScriptedDrone {
     /// Asks that an upload be accepted.
     pub async fn complete(&self, claim: &Claim, complete: &Complete) -> Result<Completed, ClientError> {
         self.client.complete(claim.attempt, complete).await
+    }
+
+    /// The report that a build failed.
+    #[must_use]
+    pub fn failure(&self, claim: &Claim, class: FailureClass) -> Fail {
+        Fail {
+            fence: self.fence(claim),
+            class,
+            reason: "gcc said no".to_owned(),
+            excerpt: "error: no".to_owned(),
+            out_of_memory: false,
+            usage: None,
+        }
+    }
+
+    /// Fails a claimed package.
+    pub async fn fail(&self, claim: &Claim, class: FailureClass) {
+        self.client.fail(claim.attempt, &self.failure(claim, class)).await.unwrap();
+        self.forget(claim);
     }
 
     /// The same drone, which from now on speaks to the orchestrator at `url`.

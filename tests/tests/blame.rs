@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 
 use std::time::Duration;
-use swarm_protocol::drone::{Claim, Fail};
 use swarm_protocol::state::{DroneState, FailureClass, RunState};
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::swarm::{Settings, Swarm};
@@ -13,16 +12,6 @@ async fn swarm(retries: &'static str) -> Swarm {
     let times =
         "heartbeat_seconds = 1\ngrace_seconds = 600\nmaintenance_seconds = 1\ngrounded_seconds = 3600\n";
     Swarm::start_with(Settings { times, retries, ..Settings::default() }).await
-}
-
-async fn fail(drone: &ScriptedDrone, claim: &Claim, class: FailureClass) {
-    let (fence, reason, excerpt) = (drone.fence(claim), "gcc said no".into(), "error: no".into());
-    drone
-        .client
-        .fail(claim.attempt, &Fail { fence, class, reason, excerpt, out_of_memory: false, usage: None })
-        .await
-        .unwrap();
-    drone.forget(claim);
 }
 
 async fn state(swarm: &Swarm, name: &str) -> DroneState {
@@ -45,13 +34,13 @@ async fn a_drone_on_probation_has_one_try_and_then_rests_twice_as_long() {
     let drone = ScriptedDrone::join(&swarm, "broken", &plans::epoch()).await;
     for _ in 0..5 {
         let claim = drone.claim(5).await.unwrap();
-        fail(&drone, &claim, FailureClass::Infrastructure).await;
+        drone.fail(&claim, FailureClass::Infrastructure).await;
     }
     assert_eq!(state(&swarm, "broken").await, DroneState::Grounded);
     swarm.shift_clock(Duration::from_secs(3601)).await;
     reaches(&swarm, &drone, "broken", DroneState::Online).await;
     let claim = drone.claim(5).await.unwrap();
-    fail(&drone, &claim, FailureClass::Infrastructure).await;
+    drone.fail(&claim, FailureClass::Infrastructure).await;
     assert_eq!(state(&swarm, "broken").await, DroneState::Grounded, "one try");
     swarm.shift_clock(Duration::from_secs(3601)).await;
     drone.beat(&[]).await.unwrap();
@@ -65,7 +54,7 @@ async fn a_drone_on_probation_has_one_try_and_then_rests_twice_as_long() {
     drone.build(&claim).await;
     for _ in 0..4 {
         let claim = drone.claim(5).await.unwrap();
-        fail(&drone, &claim, FailureClass::Infrastructure).await;
+        drone.fail(&claim, FailureClass::Infrastructure).await;
     }
     assert_eq!(state(&swarm, "broken").await, DroneState::Online);
     checker::check(&swarm.admin, &swarm.database.pool).await;
@@ -79,7 +68,7 @@ async fn a_drone_that_fails_what_others_build_is_grounded() {
     let good = ScriptedDrone::join(&swarm, "good", &plans::epoch()).await;
     for _ in 0..3 {
         let claim = bad.claim(5).await.unwrap();
-        fail(&bad, &claim, FailureClass::Package).await;
+        bad.fail(&claim, FailureClass::Package).await;
     }
     assert_eq!(state(&swarm, "bad-memory").await, DroneState::Online, "it may be the packages' fault");
     for _ in 0..3 {
@@ -101,7 +90,7 @@ async fn a_run_in_which_everything_fails_everywhere_is_frozen_until_a_person_let
     let second = ScriptedDrone::join(&swarm, "second", &plans::epoch()).await;
     for drone in [&first, &second, &first, &second, &first] {
         let claim = drone.claim(5).await.unwrap();
-        fail(drone, &claim, FailureClass::Package).await;
+        drone.fail(&claim, FailureClass::Package).await;
     }
     let frozen = swarm.run_reaches(run, RunState::Frozen, 20).await;
     let reason = frozen.reason.unwrap();

@@ -14,13 +14,9 @@ use swarm_tests::{checker, plans, wait};
 
 async fn fails(drone: &ScriptedDrone, claim: &Claim) {
     drone.start(claim).await.unwrap();
-    let (fence, class) = (drone.fence(claim), FailureClass::Package);
     let (reason, excerpt) = ("compile failed".to_owned(), "x.c:7: error".to_owned());
-    drone
-        .client
-        .fail(claim.attempt, &Fail { fence, class, reason, excerpt, out_of_memory: false, usage: None })
-        .await
-        .unwrap();
+    let report = Fail { reason, excerpt, ..drone.failure(claim, FailureClass::Package) };
+    drone.client.fail(claim.attempt, &report).await.unwrap();
     drone.forget(claim);
 }
 

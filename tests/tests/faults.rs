@@ -139,17 +139,6 @@ async fn a_report_with_a_wrong_token_session_or_attempt_changes_nothing() {
     drone.start(&claim).await.expect("a repeated report is answered as at first");
 }
 
-fn fail(drone: &ScriptedDrone, claim: &swarm_protocol::drone::Claim, class: FailureClass) -> Fail {
-    Fail {
-        fence: drone.fence(claim),
-        class,
-        reason: "gcc said no".into(),
-        excerpt: "error: no".into(),
-        out_of_memory: false,
-        usage: None,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_package_that_fails_on_two_drones_is_quarantined_and_its_dependents_are_blocked() {
     let swarm = Swarm::start().await;
@@ -164,7 +153,7 @@ async fn a_package_that_fails_on_two_drones_is_quarantined_and_its_dependents_ar
     let claim = first.claim(5).await.unwrap();
     assert_eq!(claim.cpv.to_string(), "test/bad-1", "the longest chain goes first");
     first.start(&claim).await.unwrap();
-    let report = fail(&first, &claim, FailureClass::Package);
+    let report = first.failure(&claim, FailureClass::Package);
     first.client.fail(claim.attempt, &report).await.unwrap();
     first.client.fail(claim.attempt, &report).await.expect("a repeated report is answered as at first");
     first.forget(&claim);
@@ -177,8 +166,7 @@ async fn a_package_that_fails_on_two_drones_is_quarantined_and_its_dependents_ar
     first.build(&other).await;
     let claim = second.claim(5).await.unwrap();
     assert_eq!(claim.cpv.to_string(), "test/bad-1");
-    second.client.fail(claim.attempt, &fail(&second, &claim, FailureClass::Package)).await.unwrap();
-    second.forget(&claim);
+    second.fail(&claim, FailureClass::Package).await;
 
     let frozen = swarm.run_reaches(run, RunState::Frozen, 20).await;
     assert_eq!((frozen.counts.quarantined, frozen.counts.blocked, frozen.counts.received), (1, 2, 1));
@@ -219,7 +207,7 @@ async fn a_drone_that_fails_everything_is_grounded_and_pardoned() {
     let drone = ScriptedDrone::join(&swarm, "broken", &plans::epoch()).await;
     for _ in 0..5 {
         let claim = drone.claim(5).await.unwrap();
-        drone.client.fail(claim.attempt, &fail(&drone, &claim, FailureClass::Infrastructure)).await.unwrap();
+        drone.fail(&claim, FailureClass::Infrastructure).await;
     }
     assert_eq!(swarm.admin.drones().await.unwrap()[0].state, DroneState::Grounded);
     assert!(drone.claim(0).await.is_none(), "a grounded drone gets no work");
@@ -291,7 +279,7 @@ async fn what_runs_out_of_memory_goes_to_a_bigger_drone_and_then_gets_fewer_jobs
     let _hearts = [small.heart(), big.heart()];
     let out_of_memory = async |drone: &ScriptedDrone, claim: &swarm_protocol::drone::Claim| {
         drone.start(claim).await.unwrap();
-        let report = Fail { out_of_memory: true, ..fail(drone, claim, FailureClass::Resources) };
+        let report = Fail { out_of_memory: true, ..drone.failure(claim, FailureClass::Resources) };
         drone.client.fail(claim.attempt, &report).await.unwrap();
         drone.forget(claim);
     };

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::Code;
 use swarm_protocol::client::BinhostClient;
-use swarm_protocol::drone::Fail;
 use swarm_protocol::gate::Gate;
 use swarm_protocol::id::{GenerationNumber, RunId};
 use swarm_protocol::plan::{About, Plan};
@@ -235,16 +234,7 @@ async fn a_quarantined_package_holds_the_run_or_gives_way_to_its_older_version()
         drone.resolved(&resolution, wanted.clone()).await.unwrap();
         let claim = drone.claim(10).await.unwrap();
         drone.start(&claim).await.unwrap();
-        let fail = Fail {
-            fence: drone.fence(&claim),
-            class: FailureClass::Package,
-            reason: "broken".into(),
-            excerpt: String::new(),
-            out_of_memory: false,
-            usage: None,
-        };
-        drone.client.fail(claim.attempt, &fail).await.unwrap();
-        drone.forget(&claim);
+        drone.fail(&claim, FailureClass::Package).await;
         swarm.package_reaches(second, "test/bad-2", PackageState::Quarantined).await;
         swarm.run_reaches(second, RunState::Frozen, 20).await;
         let next = drone.resolve(if gives_way { 20 } else { 2 }).await;

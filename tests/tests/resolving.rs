@@ -6,7 +6,7 @@ use std::time::Duration;
 use swarm_protocol::Code;
 use swarm_protocol::admin::World;
 use swarm_protocol::binhost::Provided;
-use swarm_protocol::drone::{Claim, Completion, Fail};
+use swarm_protocol::drone::{Claim, Completion};
 use swarm_protocol::id::{BuildId, RunId};
 use swarm_protocol::plan::Plan;
 use swarm_protocol::state::{FailureClass, PackageState, RunState};
@@ -119,17 +119,7 @@ async fn a_trusted_drone_resolves_the_world_and_the_next_run_keeps_what_there_is
 
 async fn failing(drone: &ScriptedDrone, claim: &Claim) {
     drone.start(claim).await.unwrap();
-    let class = FailureClass::Package;
-    let fail = Fail {
-        fence: drone.fence(claim),
-        class,
-        reason: "broken".into(),
-        excerpt: String::new(),
-        out_of_memory: false,
-        usage: None,
-    };
-    drone.client.fail(claim.attempt, &fail).await.unwrap();
-    drone.forget(claim);
+    drone.fail(claim, FailureClass::Package).await;
 }
 
 async fn claim_of(drone: &ScriptedDrone, cpv: &str) -> Claim {

@@ -6,7 +6,7 @@
 use futures::future::join_all;
 use std::collections::HashSet;
 use swarm_protocol::Code;
-use swarm_protocol::drone::{Claim, Fail, HandBack};
+use swarm_protocol::drone::{Claim, HandBack};
 use swarm_protocol::id::AttemptId;
 use swarm_protocol::state::{AttemptPhase, FailureClass, Outcome, PackageState};
 use swarm_tests::drone::ScriptedDrone;
@@ -49,16 +49,7 @@ async fn a_grounded_drones_unstarted_package_returns_at_once_and_blames_nobody()
     let unstarted = drone.claim(5).await.unwrap();
     for _ in 0..5 {
         let claim = drone.claim(5).await.unwrap();
-        let class = FailureClass::Infrastructure;
-        let fail = Fail {
-            fence: drone.fence(&claim),
-            class,
-            reason: "disk full".into(),
-            excerpt: String::new(),
-            out_of_memory: false,
-            usage: None,
-        };
-        drone.client.fail(claim.attempt, &fail).await.unwrap();
+        drone.fail(&claim, FailureClass::Infrastructure).await;
     }
     wait::until(20, "the unstarted package to be needed again", async || {
         let package = swarm.package(run, &unstarted.cpv.to_string()).await;

@@ -79,7 +79,7 @@ async fn either_the_thief_has_it_or_the_victim() {
     for round in 0..ROUNDS {
         let (building, held) = ahead(&victim).await;
         let start = async {
-            // Sooner and later: a thief needs some milliseconds.
+            // Only who comes first varies by it: what is asserted holds in either order.
             tokio::time::sleep(Duration::from_millis(round as u64)).await;
             victim.start(&held).await
         };
