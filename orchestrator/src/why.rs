@@ -123,11 +123,10 @@ async fn idle(app: &App, drone: &Drone) -> Result<(String, Vec<Cause>), ApiError
     if explained.is_empty() {
         return Ok(("no package is ready".to_owned(), vec![]));
     }
-    let mut causes = Vec::new();
-    for one in explained.iter().take(MOST) {
-        let cpv = packages::cpv(&app.db, one.package).await?;
-        causes.push(cause(cpv.map_or_else(|| one.package.to_string(), |cpv| cpv.to_string()), one));
-    }
+    let shown = &explained[..explained.len().min(MOST)];
+    let names = packages::names(&app.db, &shown.iter().map(|one| one.package).collect::<Vec<_>>()).await?;
+    let name = |id: PackageId| names.get(&id).map_or_else(|| id.to_string(), ToString::to_string);
+    let causes = shown.iter().map(|one| cause(name(one.package), one)).collect();
     Ok((format!("{} packages are ready", explained.len()), causes))
 }
 

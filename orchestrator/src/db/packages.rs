@@ -4,6 +4,7 @@ use super::attempts;
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
+use std::collections::BTreeMap;
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{Artifact, Need, Neighbour, Package, PackageDetail};
 use swarm_protocol::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
@@ -145,11 +146,14 @@ async fn awaited_by(db: &PgPool, id: PackageId) -> sqlx::Result<Vec<Neighbour>> 
     .await
 }
 
-/// Name and version of a package.
-pub async fn cpv(db: impl PgExecutor<'_>, id: PackageId) -> sqlx::Result<Option<Cpv>> {
-    sqlx::query_scalar!(r#"SELECT cpv AS "cpv: Cpv" FROM packages WHERE id = $1"#, id.0)
-        .fetch_optional(db)
-        .await
+/// Names and versions of packages.
+pub async fn names(db: impl PgExecutor<'_>, ids: &[PackageId]) -> sqlx::Result<BTreeMap<PackageId, Cpv>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id: PackageId", cpv AS "cpv: Cpv" FROM packages WHERE id = ANY($1)"#,
+        &ids
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.id, row.cpv)).collect())
 }
 
 /// The quarantined packages behind which a package waits, however far away, each with its reason.

@@ -1,7 +1,7 @@
 //! Why a package is not with a drone: the same rules that the plan goes by, asked one by one.
 
 use super::fit::{Fleet, Refusal, seconds};
-use super::{Ready, Reason, Snapshot};
+use super::{Drone, Ready, Reason, Snapshot};
 use chrono::{DateTime, Utc};
 use swarm_protocol::id::{DroneId, PackageId};
 
@@ -21,23 +21,24 @@ pub struct Explanation {
 /// For a ready package, an explanation by drone; for one that is not ready, nothing.
 #[must_use]
 pub fn of_package(snapshot: &Snapshot, package: PackageId, now: DateTime<Utc>) -> Vec<Explanation> {
-    let ready = snapshot.ready.iter().filter(|ready| ready.job.package == package);
-    ready.flat_map(|ready| explain(snapshot, ready, now)).collect()
+    let Some(ready) = snapshot.ready.iter().find(|ready| ready.job.package == package) else { return vec![] };
+    let fleet = Fleet::of(snapshot);
+    snapshot.drones.iter().map(|drone| explain(&fleet, ready, drone, now)).collect()
 }
 
 /// For a drone, an explanation by ready package.
 #[must_use]
 pub fn of_drone(snapshot: &Snapshot, drone: DroneId, now: DateTime<Utc>) -> Vec<Explanation> {
-    let all = snapshot.ready.iter().flat_map(|ready| explain(snapshot, ready, now));
-    all.filter(|explanation| explanation.drone == drone).collect()
+    let Some(drone) = snapshot.drones.iter().find(|one| one.drone == drone) else { return vec![] };
+    let fleet = Fleet::of(snapshot);
+    snapshot.ready.iter().map(|ready| explain(&fleet, ready, drone, now)).collect()
 }
 
-fn explain(snapshot: &Snapshot, ready: &Ready, now: DateTime<Utc>) -> Vec<Explanation> {
-    let fleet = Fleet::of(snapshot);
-    let others = fleet.others(ready);
-    let explained = snapshot.drones.iter().map(|drone| {
-        let refusal = fleet.refuses(ready, now).or_else(|| fleet.refuses_on(ready, drone, others, now));
-        let Refusal { reason, until } = refusal.unwrap_or_else(|| {
+fn explain(fleet: &Fleet<'_>, ready: &Ready, drone: &Drone, now: DateTime<Utc>) -> Explanation {
+    let refusal = fleet
+        .refuses(ready, now)
+        .or_else(|| fleet.refuses_on(ready, drone, fleet.others(ready), now))
+        .unwrap_or_else(|| {
             if drone.wants > 0 {
                 return Refusal { reason: Reason::InTurn, until: None };
             }
@@ -46,7 +47,6 @@ fn explain(snapshot: &Snapshot, ready: &Ready, now: DateTime<Utc>) -> Vec<Explan
             let reason = if drone.work.is_empty() { Reason::NotAsking } else { Reason::Busy };
             Refusal { reason, until }
         });
-        Explanation { package: ready.job.package, drone: drone.drone, reason, until }
-    });
-    explained.collect()
+    let Refusal { reason, until } = refusal;
+    Explanation { package: ready.job.package, drone: drone.drone, reason, until }
 }

@@ -9,7 +9,7 @@ use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::plans::epoch;
 use swarm_tests::swarm::{Settings, Swarm};
 
-const PHASE: Duration = Duration::from_secs(60);
+const PHASE: Duration = Duration::from_mins(1);
 /// Packages of one client in one slice.
 const EACH: usize = 100;
 /// The fastest machine known builds less than this in two phases.
