@@ -8,6 +8,7 @@ pub mod error;
 pub mod extract;
 pub mod generations;
 pub mod health;
+pub mod nightlies;
 pub mod runs;
 pub mod status;
 pub mod why;
@@ -77,6 +78,11 @@ fn admin_routes(limit: usize) -> Router<Shared> {
         .route("/targets/{target}/runs", post(runs::start))
         .route("/targets/{target}/generations", get(generations::list).post(generations::republish))
         .route("/targets/{target}/generations/{number}/pin", put(generations::pin).delete(generations::unpin))
+        .route(
+            "/targets/{target}/nightlies",
+            get(nightlies::list).post(nightlies::begin).delete(nightlies::expect_none),
+        )
+        .route("/nightlies/{nightly}/end", post(nightlies::end))
         .route("/targets/{target}/diff", get(generations::diff))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::show))

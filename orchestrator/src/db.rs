@@ -10,6 +10,7 @@ pub mod gates;
 pub mod generations;
 pub mod history;
 pub mod logs;
+pub mod nightlies;
 pub mod overdue;
 pub mod packages;
 pub mod plan;

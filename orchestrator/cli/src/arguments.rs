@@ -1,7 +1,7 @@
 //! The command line: options that every command takes, and the commands. A noun's own arguments are with its file.
 
 use crate::commands::{
-    attempt, drone, event, generation, log, package, quarantine, run, status, target, token, why,
+    attempt, drone, event, generation, log, nightly, package, quarantine, run, status, target, token, why,
 };
 use crate::connection::{self, Options};
 use crate::exit::Exit;
@@ -59,6 +59,14 @@ pub(crate) enum Command {
     /// Generations: what a target's clients see, and have seen.
     #[command(subcommand)]
     Generations(generation::Command),
+    /// Do the nightly update of a target, as one call for cron: sync, push this workstation, begin a run.
+    ///
+    /// It says that it has begun before it does anything. The orchestrator refuses one while another is on its way, and
+    /// raises an alarm when the next one does not come, or the last one failed.
+    #[command(after_help = nightly::EXAMPLES)]
+    Nightly(nightly::Update),
+    /// List the last nightly updates of a target, and when the next one is due.
+    Nightlies(nightly::Listed),
     /// Make a token by which one new drone joins, and print it.
     JoinToken(token::JoinArguments),
     /// Tokens of people and scripts.
@@ -138,6 +146,9 @@ mod tests {
             "swarm generations rollback amd64-v3 --to 7 --force",
             "swarm join-token --trusted --ttl-seconds 60",
             "swarm token create --role viewer --label cron",
+            "swarm nightly amd64-v3",
+            "swarm nightly amd64-v3 --no-sync --no-push --every 12 --wait",
+            "swarm nightlies amd64-v3 --expect-none",
             "swarm events --since 812:4 --all",
             "swarm events --since now --follow",
         ] {

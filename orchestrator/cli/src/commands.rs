@@ -6,6 +6,7 @@ pub(crate) mod drone;
 pub(crate) mod event;
 pub(crate) mod generation;
 pub(crate) mod log;
+pub(crate) mod nightly;
 pub(crate) mod package;
 pub(crate) mod quarantine;
 pub(crate) mod run;
@@ -39,6 +40,8 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
         Command::Drones => drone::list(context).await,
         Command::Drone(command) => drone::order(context, command).await,
         Command::Generations(command) => generation::run(context, command).await,
+        Command::Nightly(what) => nightly::update(context, what).await,
+        Command::Nightlies(which) => nightly::list(context, which).await,
         Command::JoinToken(arguments) => token::join(context, arguments).await,
         Command::Token(command) => token::run(context, command).await,
         Command::Events(arguments) => event::list(context, arguments).await,

@@ -50,6 +50,14 @@ impl Failure {
         Self::new(Exit::Failed, Code::Internal, detail)
     }
 
+    /// What is told.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::Problem { problem, .. } => problem.detail.clone(),
+            Self::ReaderGone => "whoever read its output has gone".to_owned(),
+        }
+    }
+
     /// True when what was asked about is not there.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Problem { problem, .. } if problem.code == Code::NotFound)

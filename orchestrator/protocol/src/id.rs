@@ -53,6 +53,8 @@ row_id! {
     ArtifactId;
     /// The row of a generation; people speak of its number.
     GenerationId;
+    /// One nightly update of a target.
+    NightlyId;
     /// One line of the event log.
     EventId;
 }

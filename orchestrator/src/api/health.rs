@@ -51,6 +51,7 @@ pub async fn degraded(app: &App) -> sqlx::Result<Vec<String>> {
         degraded
             .push(format!("drone {drone} cannot bring itself to definition {number} of {target}: {reason}"));
     }
+    degraded.extend(db::nightlies::amiss(&app.db).await?);
     degraded.extend(db::stuck::unresolved(&app.db).await?);
     degraded.extend(db::stuck::unbuilt(&app.db).await?);
     degraded.extend(db::stuck::frozen(&app.db).await?);

@@ -257,6 +257,17 @@ pub struct Filter<'a> {
     pub open: bool,
 }
 
+/// Whether there is such a run of the target.
+pub async fn is_of(db: impl PgExecutor<'_>, run: RunId, target: &TargetName) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM runs r JOIN targets t ON t.id = r.target_id WHERE r.id = $1 AND t.name = $2) AS "is!""#,
+        run.0,
+        target.as_str()
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// The newest 100 runs that pass the filter, newest first.
 pub async fn list(db: impl PgExecutor<'_> + Copy, filter: &Filter<'_>) -> sqlx::Result<Vec<Run>> {
     let rows = sqlx::query!(

@@ -4,12 +4,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{
-    Artifact, Attempt, Counts, Drone, Event, Events, Generation, Need, Neighbour, Obstacle, Package,
-    PackageDetail, Resolver, Run, RunStatus, Status, TargetStatus, UnbroughtDefinition, Work,
+    Artifact, Attempt, Counts, Drone, Event, Events, Generation, Need, Neighbour, Nightlies, Nightly,
+    NightlyResult, Obstacle, Package, PackageDetail, Resolver, Run, RunStatus, Status, TargetStatus,
+    UnbroughtDefinition, Work,
 };
 use swarm_protocol::drone::{Phases, Usage};
 use swarm_protocol::epoch::{Compat, Epoch};
-use swarm_protocol::id::{AttemptId, BuildId, DroneId, EventId, GenerationNumber, PackageId, RunId};
+use swarm_protocol::id::{
+    AttemptId, BuildId, DroneId, EventId, GenerationNumber, NightlyId, PackageId, RunId,
+};
 use swarm_protocol::plan::About;
 use swarm_protocol::resolution::{Finding, FindingKind};
 use swarm_protocol::state::{
@@ -28,6 +31,27 @@ pub(super) fn epoch() -> Epoch {
         abi: vec!["sys-libs/glibc-2.41".to_owned()],
     };
     Epoch { base_root: Digest::of(b"root"), configuration: Digest::of(b"etc"), repositories: vec![], compat }
+}
+
+pub(super) fn nightlies() -> Nightlies {
+    let nightly = |id, result: Option<NightlyResult>, reason: Option<&str>, run| Nightly {
+        id: NightlyId(id),
+        target: "desktop".parse().unwrap(),
+        host: "desk".to_owned(),
+        started_at: at(id * 86_400),
+        period_seconds: 86_400,
+        ended_at: result.map(|_| at(id * 86_400 + 754)),
+        result,
+        reason: reason.map(ToOwned::to_owned),
+        run,
+    };
+    let failed = "emaint sync --auto failed: exit status: 1";
+    let nightlies = vec![
+        nightly(3, None, None, None),
+        nightly(2, Some(NightlyResult::Failed), Some(failed), None),
+        nightly(1, Some(NightlyResult::Succeeded), None, Some(RunId(7))),
+    ];
+    Nightlies { due_at: Some(at(3 * 86_400 + 93_600)), nightlies }
 }
 
 fn run(id: i64, state: RunState, counts: Counts) -> Run {

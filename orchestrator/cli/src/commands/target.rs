@@ -100,6 +100,11 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
     Ok(Exit::Ok)
 }
 
+/// Pushes this workstation as it is; what that changed, for people.
+pub(super) async fn push_this(context: &Context, name: &TargetName) -> Result<String, Failure> {
+    push::push_this(context, name).await
+}
+
 /// The target of that name.
 async fn named(context: &Context, name: &TargetName) -> Result<Target, Failure> {
     let mut targets = context.ask(context.client.targets()).await?;

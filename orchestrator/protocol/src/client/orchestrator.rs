@@ -3,9 +3,9 @@
 use super::{ClientError, Http, checked, json, segment};
 use crate::admin::{
     Attempt, AttemptDetail, BundleAccess, BundleUpload, DefinitionEntry, Distrusted, Drone, DroneOrder,
-    Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewRun, NewTarget, NewToken,
-    OfferBundles, Package, PackageDetail, PushedDefinition, Republish, Run, Status, Target, Token, Why,
-    Workstation, World,
+    EndNightly, Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewNightly, NewRun,
+    NewTarget, NewToken, Nightlies, Nightly, OfferBundles, Package, PackageDetail, PushedDefinition,
+    Republish, Run, Status, Target, Token, Why, Workstation, World,
 };
 use crate::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, DefinitionsAnswer, DefinitionsRequest,
@@ -13,7 +13,7 @@ use crate::drone::{
 };
 use crate::gate::{GateAnswer, GateRequest, Unjudged, Verdict};
 use crate::gentoo::{TargetName, WorkstationName};
-use crate::id::{AttemptId, GateId, GenerationNumber, PackageId, ResolutionId, RunId};
+use crate::id::{AttemptId, GateId, GenerationNumber, NightlyId, PackageId, ResolutionId, RunId};
 use crate::kept::{Between, Diff, Kept};
 use crate::resolution::{ResolveAnswer, ResolveRequest, Resolved, Unresolved};
 use reqwest::Method;
@@ -144,6 +144,27 @@ impl AdminClient {
     pub async fn set_world(&self, target: &TargetName, world: &World) -> Result<Target, ClientError> {
         let request = self.0.request(Method::PUT, &format!("/api/v1/targets/{target}/world"));
         json(request.json(world)).await
+    }
+
+    /// A nightly update begins.
+    pub async fn begin_nightly(&self, target: &TargetName, new: &NewNightly) -> Result<Nightly, ClientError> {
+        self.0.post(&format!("/api/v1/targets/{target}/nightlies"), new).await
+    }
+
+    /// It is over.
+    pub async fn end_nightly(&self, nightly: NightlyId, end: &EndNightly) -> Result<Nightly, ClientError> {
+        self.0.post(&format!("/api/v1/nightlies/{nightly}/end"), end).await
+    }
+
+    /// A target's nightly updates.
+    pub async fn nightlies(&self, target: &TargetName) -> Result<Nightlies, ClientError> {
+        self.0.get(&format!("/api/v1/targets/{target}/nightlies")).await
+    }
+
+    /// None is expected any more.
+    pub async fn expect_no_nightly(&self, target: &TargetName) -> Result<(), ClientError> {
+        let path = format!("/api/v1/targets/{target}/nightlies");
+        checked(self.0.request(Method::DELETE, &path)).await.map(drop)
     }
 
     /// All targets.

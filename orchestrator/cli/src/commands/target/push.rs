@@ -92,6 +92,20 @@ pub(super) async fn push(context: &Context, what: &Push) -> Result<(), Failure> 
     }
 }
 
+/// Pushes this workstation as it is; what that changed, for people.
+pub(super) async fn push_this(context: &Context, name: &TargetName) -> Result<String, Failure> {
+    let what = Push {
+        name: name.clone(),
+        root: "/".into(),
+        workstation: None,
+        snapshot_trees: false,
+        no_installed: false,
+        world: Vec::new(),
+        profile: None,
+    };
+    Ok(told(&push_workstation(context, &what).await?))
+}
+
 async fn target(context: &Context, name: &TargetName) -> Result<Option<Target>, Failure> {
     let targets = context.ask(context.client.targets()).await?;
     Ok(targets.into_iter().find(|target| target.name == *name))
