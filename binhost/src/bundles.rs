@@ -8,7 +8,8 @@
 //!
 //! A mark is a root of the collector ([`crate::collect`]). The orchestrator says now and then which bundles are needed;
 //! the marks of others go when nobody has asked for them for a day, which is the time that a push may take from its first
-//! question to its last word. Only what is marked is read as a bundle: an artifact's digest gives nobody its bytes.
+//! question to its last word. Only what is marked is read as a bundle: an artifact's digest gives nobody its bytes. An
+//! artifact that the orchestrator needs as one, a part of the toolchain in drones' base roots, is marked when it says so.
 
 use crate::blobs::{self, Blobs, Hold};
 use crate::clock;
@@ -92,10 +93,16 @@ impl Bundles {
         Ok(missing)
     }
 
-    /// Takes the marks of all but `needed` that nobody has asked for lately; says how many.
+    /// Marks those of `needed` that are there and have no mark; takes the marks of all others that nobody has asked for
+    /// lately, and says how many.
     pub(crate) fn retain(&self, blobs: &Blobs, needed: &HashSet<Digest>, now: i64) -> Result<usize> {
         let hold = blobs.hold();
         let mut marks = self.marks();
+        for digest in needed {
+            if !marks.contains_key(digest) && blobs.touch(*digest, &hold)? {
+                self.young(&mut marks, *digest, now)?;
+            }
+        }
         let old = |(digest, asked): (&Digest, &i64)| {
             (!needed.contains(digest) && now - asked >= DAY).then_some(*digest)
         };

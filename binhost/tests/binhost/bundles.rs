@@ -74,11 +74,21 @@ async fn a_ticket_is_for_its_bundles_and_its_sizes() {
 }
 
 #[tokio::test]
-async fn a_package_is_no_bundle() {
+async fn a_package_is_no_bundle_until_the_orchestrator_needs_it_as_one() {
     let binhost = Binhost::start().await;
     let zlib = binhost.publish(1, "sys-libs/zlib-1.3.1", 2).await;
     assert_eq!(binhost.read(zlib).await.unwrap_err(), Code::NotFound);
     assert_eq!(binhost.orchestrator().missing_bundles(vec![zlib]).await.unwrap(), [zlib]);
+    binhost.retain(&[zlib]).await;
+    assert_eq!(Digest::of(&binhost.read(zlib).await.unwrap()), zlib);
+    assert_eq!(code(binhost.bearer(&[], None).bundle(zlib).await.map(drop)), Code::Forbidden);
+    binhost.clock.set(binhost.now() + DAY);
+    binhost.retain(&[]).await;
+    assert_eq!(
+        binhost.read(zlib).await.unwrap_err(),
+        Code::NotFound,
+        "its generation has it, and nobody else"
+    );
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ pub struct Missing {
 /// `POST /api/v1/bundles/missing`: which of these bundles the binhost does not have; the answer has the same form. Those
 /// that it has are good for another day.
 ///
-/// `POST /api/v1/bundles/retain`: these are needed. Others go when nobody has sent or asked for them for a day.
+/// `POST /api/v1/bundles/retain`: these are needed; what is here and was no bundle, is one from now on. Others go when nobody has sent or asked for them for a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundles {
