@@ -118,8 +118,17 @@ async fn what_has_not_begun_goes_back_at_once_when_the_drone_is_to_stop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grounded_drone_keeps_what_it_builds_alone() {
+    keeps_what_it_builds_alone("drone ground ant").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_drone_keeps_what_it_builds_alone() {
+    keeps_what_it_builds_alone("drone drain ant").await;
+}
+
+async fn keeps_what_it_builds_alone(order: &str) {
     let ahead = Ahead::start().await;
-    cli::ok(&ahead.swarm, "drone ground ant").await;
+    cli::ok(&ahead.swarm, order).await;
     wait::until(30, "the files of the next one to go", async || {
         let files = ahead.drone.machine.ok(&["ls", "/var/lib/build-drone/attempts"]);
         (files.split_whitespace().count() == 1).then_some(())

@@ -72,7 +72,7 @@ pub async fn order_drone(
         DroneOrder::Trust => drones::set_trusted(&mut tx, id, true).await?,
     }
     tx.commit().await?;
-    if matches!(order, DroneOrder::Ground { .. }) {
+    if matches!(order, DroneOrder::Ground { .. } | DroneOrder::Drain) {
         maintenance::return_unstarted(&app, id).await?;
     }
     app.wake.all();

@@ -69,11 +69,11 @@ pub async fn list(
     Ok(rows.into_iter().filter_map(|row| Some((row.id, Overdue::parse(&row.reason?)?))).collect())
 }
 
-/// What a grounded drone holds and has not started.
+/// What a drone that gets no more work holds and has not started.
 pub async fn unstarted(db: impl PgExecutor<'_>, drone: DroneId) -> sqlx::Result<Vec<AttemptId>> {
     sqlx::query_scalar!(
         r#"SELECT a.id AS "id: AttemptId" FROM attempts a JOIN drones d ON d.id = a.drone_id
-           WHERE d.id = $1 AND d.state = 'grounded' AND a.phase = 'held' ORDER BY a.id"#,
+           WHERE d.id = $1 AND d.state IN ('grounded', 'draining') AND a.phase = 'held' ORDER BY a.id"#,
         drone.0
     )
     .fetch_all(db)

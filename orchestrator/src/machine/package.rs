@@ -93,7 +93,7 @@ pub enum Transition {
     Reclaim,
     /// *building* → *ended*: it makes no progress. Judged likewise, and not to be regained.
     Stall,
-    /// *held* → *ended*: its drone is grounded. Nobody's fault; needed again at once.
+    /// *held* → *ended*: its drone gets no more work. Nobody's fault; needed again at once.
     Return,
     /// *held* or *building* → *ended*: its session is over, or its drone no longer lists it. Judged likewise.
     Lose,

@@ -39,10 +39,11 @@ pub(super) async fn reclaim(app: &App, listened: Listened) -> Result<(), ApplyEr
     Ok(())
 }
 
-/// Gives back at once what a grounded drone has not started (law 4); the net below is [`reclaim`].
+/// Gives back at once what a drone that gets no more work has not started (law 4). For a grounded one the net below is
+/// [`reclaim`]; a draining one builds what it holds after all, if this was cut short.
 pub async fn return_unstarted(app: &App, drone: DroneId) -> Result<(), ApplyError> {
     for attempt in overdue::unstarted(&app.db, drone).await? {
-        let note = Note { reason: Some(Overdue::Grounded.reason()), ..Note::default() };
+        let note = Note { reason: Some("its drone gets no more work"), ..Note::default() };
         match app.apply(Subject::Attempt(attempt), &Transition::Return, note).await {
             // It started, or ended, meanwhile.
             Ok(_) | Err(ApplyError::Refused(_)) => {}
