@@ -2,7 +2,7 @@
 # Distributed under the terms of the GNU General Public License v2
 """What a run has to build and to keep. The answer is one of
 
-    {"plan": {"packages": […], "edges": […], "stagings": […], "system": […]}, "findings": [REMARK, …]}
+    {"plan": {"packages": […], "edges": […], "stagings": […], "system": […], "toolchain": […]}, "findings": [REMARK, …]}
     {"plan": null, "findings": [{"kind": …, "atom": …, "wanted_by": […], "detail": …}, …]}
 """
 
@@ -19,6 +19,7 @@ import options
 import stages
 import substitutes
 import toolchain
+import waits
 from about import About
 
 
@@ -42,5 +43,6 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     refused = [*toolchain.ahead(depgraph), *stages.stage(depgraph, plan, earlier)]
     if refused:
         return {"plan": None, "findings": refused}
+    plan["toolchain"] = toolchain.wanted(depgraph, waits.edges_of(plan))
     remarks = [*findings.remarks(depgraph), *hazards.of_plan(depgraph), *toolchain.behind(depgraph)]
     return {"plan": plan, "findings": remarks}

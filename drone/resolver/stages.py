@@ -30,9 +30,7 @@ MOST_TRIES = 2000
 def stage(depgraph: Any, plan: dict[str, Any], earlier: Earlier) -> list[Finding]:
     """Adds the stagings to the plan; the findings are the components that nothing breaks."""
     packages = graph.planned(depgraph._dynamic_config.digraph)
-    edges: Edges = {}
-    for dependent, dependency, kinds in plan["edges"]:
-        edges.setdefault(dependent, {})[dependency] = kinds
+    edges = waits.edges_of(plan)
     stagings, findings = [], []
     groups = waits.components(edges, range(len(packages)))
     while groups:

@@ -4,7 +4,9 @@
 
 Portage adds `>=sys-libs/glibc-VERSION` of the build root to what a binary needs, and code of a newer compiler may ask
 its runtime libraries for symbols that older ones lack. So a base root that is *ahead* of the plan gives artifacts that
-nobody can install, or that do not run; one that is *behind* gives artifacts that its older compiler made.
+nobody can install, or that do not run; one that is *behind* gives artifacts that its older compiler made. Then the plan
+says what a base root that is not behind has of it, and where the target has a definition, the run after this one is built
+in such a root (the orchestrator's `toolchain.rs`).
 """
 
 from collections.abc import Iterator
@@ -13,10 +15,11 @@ from typing import Any
 from portage.versions import vercmp
 
 import graph
+import waits
 from words import Finding, finding
 
-_RUNTIME = ("llvm-runtimes/libcxx", "sys-devel/gcc", "sys-libs/glibc", "sys-libs/musl")
-"""Which binaries run with; `compat.rs` has the same list."""
+_RUNTIME = ("sys-libs/glibc", "sys-libs/musl", "llvm-runtimes/libcxx", "sys-devel/gcc")
+"""Which binaries run with, the C library first, which all the others need; `compat.rs` has the same ones."""
 
 _ALL = (*_RUNTIME, "sys-devel/binutils")
 
@@ -37,18 +40,38 @@ def ahead(depgraph: Any) -> list[Finding]:
 
 
 def behind(depgraph: Any) -> list[Finding]:
-    """What a person should know: the plan moves the toolchain, and the drones' base root does not move with it."""
+    """What a person should know: the plan moves the toolchain, and is still built with the older one."""
     return [
         finding(
             "base_behind",
             planned.cpv,
             [],
-            f"the plan has {planned.cpv}, the base root {installed}: this run still builds with the older one, until"
-            " the drones have a base root with the newer",
+            f"the plan has {planned.cpv}, the base root {installed}: this run still builds with the older one; the next"
+            " builds with the newer, where the target has a definition, else as soon as the drones' base root has it",
         )
         for installed, planned in _moves(depgraph, _ALL)
         if vercmp(installed.version, planned.version) < 0
     ]
+
+
+def wanted(depgraph: Any, edges: waits.Edges) -> list[str]:
+    """All that a base root has of the plan's toolchain, each after what it needs at run time; nothing, where the base root is
+    not behind."""
+    packages = graph.planned(depgraph._dynamic_config.digraph)
+    found: dict[int, None] = {}
+    seen: set[int] = set()
+
+    def visit(place: int) -> None:
+        if place not in seen:
+            seen.add(place)
+            for end in waits.needed_at_run_time(edges, place):
+                visit(end)
+            found[place] = None
+
+    if behind(depgraph):
+        for _, planned in _moves(depgraph, _ALL):
+            visit(packages.index(planned))
+    return [str(packages[place].cpv) for place in found]
 
 
 def _moves(depgraph: Any, names: tuple[str, ...]) -> Iterator[tuple[Any, Any]]:

@@ -6,9 +6,17 @@ It is the orchestrator's rule (`graph.rs` there), so cycles are those of the wai
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 Edges = dict[int, dict[int, list[str]]]
 """Of a plan: dependent, dependency, kinds."""
+
+
+def edges_of(plan: dict[str, Any]) -> Edges:
+    found: Edges = {}
+    for dependent, dependency, kinds in plan["edges"]:
+        found.setdefault(dependent, {})[dependency] = kinds
+    return found
 
 
 def needs(edges: Edges, package: int) -> set[int]:
@@ -24,8 +32,12 @@ def runtime(edges: Edges, packages: Iterable[int]) -> set[int]:
         one = pending.pop()
         if one not in found:
             found.add(one)
-            pending += [end for end, kinds in edges.get(one, {}).items() if "runtime" in kinds]
+            pending += needed_at_run_time(edges, one)
     return found
+
+
+def needed_at_run_time(edges: Edges, package: int) -> list[int]:
+    return [end for end, kinds in edges.get(package, {}).items() if "runtime" in kinds]
 
 
 def of(edges: Edges, package: int) -> set[int]:
@@ -75,7 +87,7 @@ def components(edges: Edges, among: Iterable[int]) -> list[list[int]]:
 
 def region(edges: Edges, members: list[int]) -> list[int]:
     """The members, and what their waits go through: it waits for none of them, and needs some at run time."""
-    at_run_time = {one: [end for end, kinds in ends.items() if "runtime" in kinds] for one, ends in edges.items()}
+    at_run_time = {one: needed_at_run_time(edges, one) for one in edges}
     needed = set().union(*(of(edges, member) for member in members))
     found = set(members)
     while True:

@@ -206,7 +206,7 @@ impl Work<'_> {
 
     /// Compares the root with the plan, and asks Portage.
     pub async fn check(&self) -> Result<(), Stop> {
-        let (upper, base) = (self.build.dir.upper(), self.foundation.base_root());
+        let (upper, base) = (self.build.dir.upper(), self.foundation.installed());
         let (differences, filled) = if self.foundation.is_live() {
             let absent = self.absent()?;
             (absent.iter().map(|one| format!("{} is not installed as planned", one.cpv)).collect(), base)
@@ -300,11 +300,7 @@ impl Work<'_> {
         live.set_process(0);
         let ending = match end? {
             End::Exit(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
-            End::Cancelled => return Err(Stop::Cancelled),
-            End::Exit(status) => Ending::Exit(status),
-            End::Signal(signal) => Ending::Signal(signal),
-            End::Timeout => Ending::Timeout,
-            End::Exceeded(excess) => Ending::Exceeded(excess),
+            end => Ending::of(end).ok_or(Stop::Cancelled)?,
         };
         Err(classify(stage, ending, &log.tail_since(mark), call.network).into())
     }

@@ -51,7 +51,7 @@ pub async fn collect(
 }
 
 /// A relative path without `.` and `..`.
-fn is_below(path: &str) -> bool {
+pub(crate) fn is_below(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 

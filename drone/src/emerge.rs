@@ -13,7 +13,7 @@
 //! | [`Step::Build`] | no, but see [`Network`] | the artifact's | the package alone |
 
 use std::collections::BTreeMap;
-use swarm_protocol::drone::Claim;
+use swarm_protocol::drone::{Claim, Dependency};
 
 /// Where the per-claim PKGDIR of dependencies is bound in the root, read-only.
 pub const CLOSURE_DIR: &str = "/var/cache/swarm/closure";
@@ -130,44 +130,54 @@ pub fn shown(call: &Invocation) -> String {
 }
 
 fn argv(step: Step, claim: &Claim) -> Vec<String> {
-    if step == Step::Sources {
-        let repository = claim.repository.to_string();
-        return ["python3", "-B", "-c", ARCHIVES, &claim.cpv.to_string(), &repository]
-            .map(str::to_owned)
-            .into();
-    }
-    let mut argv: Vec<String> = ["emerge", "--ignore-default-opts", "--color=n", "--ask=n", "--autounmask=n"]
-        .map(str::to_owned)
-        .into();
-    let options: &[&str] = match step {
-        Step::Sources => &[],
-        Step::Fetch => &["--fetchonly", "--nodeps", "--oneshot"],
-        Step::Install => &["--nodeps", "--usepkgonly", "--oneshot", "--quiet-build=n"],
-        Step::Check => &[
-            "--pretend",
-            "--onlydeps",
-            "--onlydeps-with-rdeps=n",
-            "--usepkg",
-            "--update",
-            "--deep",
-            "--newuse",
-            "--ignore-world=y",
-            "--oneshot",
-        ],
-        Step::Build => &["--buildpkgonly", "--oneshot", "--quiet-build=n"],
-    };
-    argv.extend(options.iter().map(|&option| option.to_owned()));
     match step {
-        Step::Install => {
-            argv.extend(claim.closure.iter().map(|dependency| format!("={}", dependency.cpv)));
+        Step::Sources => {
+            let repository = claim.repository.to_string();
+            ["python3", "-B", "-c", ARCHIVES, &claim.cpv.to_string(), &repository].map(str::to_owned).into()
         }
+        Step::Fetch => emerge(&["--fetchonly", "--nodeps", "--oneshot"], [ebuild_atom(claim)]),
+        Step::Install => install(&claim.closure),
         Step::Check => {
-            argv.push(format!("--usepkg-exclude={}:{}", claim.cpv.cp(), claim.slot.slot()));
-            argv.push(ebuild_atom(claim));
+            let options = [
+                "--pretend",
+                "--onlydeps",
+                "--onlydeps-with-rdeps=n",
+                "--usepkg",
+                "--update",
+                "--deep",
+                "--newuse",
+                "--ignore-world=y",
+                "--oneshot",
+            ];
+            let exclude = format!("--usepkg-exclude={}:{}", claim.cpv.cp(), claim.slot.slot());
+            emerge(&options, [exclude, ebuild_atom(claim)])
         }
-        Step::Sources | Step::Fetch | Step::Build => argv.push(ebuild_atom(claim)),
+        Step::Build => emerge(&["--buildpkgonly", "--oneshot", "--quiet-build=n"], [ebuild_atom(claim)]),
     }
-    argv
+}
+
+fn emerge(options: &[&str], rest: impl IntoIterator<Item = String>) -> Vec<String> {
+    let always = ["emerge", "--ignore-default-opts", "--color=n", "--ask=n", "--autounmask=n"];
+    always.iter().chain(options).map(|&word| word.to_owned()).chain(rest).collect()
+}
+
+/// Installs the binaries of PKGDIR by exact version, in this order.
+#[must_use]
+pub fn install(packages: &[Dependency]) -> Vec<String> {
+    let atoms = packages.iter().map(|package| format!("={}", package.cpv));
+    emerge(&["--nodeps", "--usepkgonly", "--oneshot", "--quiet-build=n"], atoms)
+}
+
+/// The environment of an installation in a base root. It is that of a build's root, but PKGDIR has no index, so Portage reads
+/// the packages themselves; and files in `/etc` are the packages', as in a stage3.
+#[must_use]
+pub fn base_root_environment() -> BTreeMap<String, String> {
+    let mut environment = environment(Step::Install, 1);
+    if let Some(features) = environment.get_mut("FEATURES") {
+        features.push_str(" -pkgdir-index-trusted");
+    }
+    environment.insert("CONFIG_PROTECT".to_owned(), "-*".to_owned());
+    environment
 }
 
 /// The package by exact version and repository: another repository may hold the same version.
@@ -229,8 +239,7 @@ pub fn resolver_environment() -> BTreeMap<String, String> {
 #[must_use]
 pub fn smoke() -> Vec<String> {
     let options = ["--usepkg", "--usepkgonly", "--getbinpkg", "--update", "--deep", "--newuse", "@world"];
-    let always = ["emerge", "--ignore-default-opts", "--color=n", "--ask=n", "--autounmask=n"];
-    always.into_iter().chain(options).map(str::to_owned).collect()
+    emerge(&options, [])
 }
 
 /// Its environment: that of the resolver, which sees the same index. The packages come from the drone, which has checked

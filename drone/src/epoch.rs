@@ -2,7 +2,7 @@
 //!
 //! | part | of the drone's own | of a definition |
 //! |---|---|---|
-//! | `base_root` | [`base::id`]: the base root's own id file, or its installed packages | the same |
+//! | `base_root` | [`base::id`]: the base root's own id file, or its installed packages | the same, and what of the toolchain is installed over it |
 //! | `configuration` | the content of the base root's `/etc/portage` | the pushed one's |
 //! | `repositories` | [`swarm_bundle::repos`]: each repository's clean git commit, or the content of its tree | the pushed ones |
 //! | `compat` | [`compat`]: CHOST, flags, profile, C library and compiler runtime | the same, in a root of the definition |
@@ -20,6 +20,7 @@
 //! | [`follow`] | the loop: asks what is wanted, and brings the drone to it |
 //! | [`bring`] | one definition, from bundles and repositories to an epoch |
 //! | [`store`] | its parts on the disk, shared, checked, removed when nobody needs them |
+//! | [`toolchain`] | the base root of one that moves the toolchain |
 //! | [`git`] | mirrors, and trees of commits |
 //! | [`judge`] | whether a definition can be built under here |
 
@@ -31,6 +32,7 @@ pub mod git;
 pub mod judge;
 pub mod own;
 pub mod store;
+pub mod toolchain;
 
 use crate::config::Config;
 use crate::root::{Foundation, Launcher};

@@ -3,7 +3,7 @@
 //! An exit status is no evidence of success, and little of failure: the words of the log say more, but only those of its
 //! last lines. A package that prints "No space left on device" in its tests and goes on has not filled the disk.
 
-use crate::root::Excess;
+use crate::root::{End, Excess};
 use crate::stage::Stage;
 use std::borrow::Cow;
 use swarm_protocol::state::FailureClass;
@@ -19,6 +19,20 @@ pub enum Ending {
     Timeout,
     /// It used more than allowed.
     Exceeded(Excess),
+}
+
+impl Ending {
+    /// How a command ended that was not cancelled.
+    #[must_use]
+    pub fn of(end: End) -> Option<Self> {
+        match end {
+            End::Exit(status) => Some(Self::Exit(status)),
+            End::Signal(signal) => Some(Self::Signal(signal)),
+            End::Timeout => Some(Self::Timeout),
+            End::Exceeded(excess) => Some(Self::Exceeded(excess)),
+            End::Cancelled => None,
+        }
+    }
 }
 
 /// A failure as it is reported.

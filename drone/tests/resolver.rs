@@ -308,14 +308,16 @@ async fn the_base_roots_toolchain_may_lag_behind_but_not_run_ahead() {
     }
     let equal = ["test/program", "sys-devel/gcc", "sys-devel/binutils"];
     let (plan, remarks) = here.resolve(&equal, None).await.unwrap();
-    assert!(plan.is_some() && remarks.is_empty(), "{remarks:#?}");
+    assert!(plan.unwrap().toolchain.is_empty() && remarks.is_empty(), "{remarks:#?}");
     // Whose world has the older compiler alone, has older runtime libraries than what the newer one makes.
     let ahead = here.finding(&["test/program", "sys-devel/gcc:13"], FindingKind::BaseAhead).await;
     assert_eq!(ahead.atom.as_deref(), Some("sys-devel/gcc-13"));
     assert!(ahead.detail.starts_with("the base root has sys-devel/gcc-14, the plan sys-devel/gcc-13: "));
 
+    here.ebuild("maths", "1", "BDEPEND=\"test/tool\"");
+    here.ebuild("tool", "1", "");
     for (name, version) in [("gcc", "15"), ("binutils", "2.44")] {
-        let text = "EAPI=8\nS=${WORKDIR}\nSLOT=0\nKEYWORDS=\"amd64\"\n";
+        let text = "EAPI=8\nS=${WORKDIR}\nSLOT=0\nKEYWORDS=\"amd64\"\nRDEPEND=test/maths\n";
         here.write(&format!("sys-devel/{name}/{name}-{version}.ebuild"), text);
     }
     let (plan, remarks) = here.resolve(&equal, None).await.unwrap();
@@ -323,6 +325,9 @@ async fn the_base_roots_toolchain_may_lag_behind_but_not_run_ahead() {
     let behind: Vec<_> = remarks.iter().map(|one| (one.kind, one.atom.as_deref().unwrap())).collect();
     let kind = FindingKind::BaseBehind;
     assert_eq!(behind, [(kind, "sys-devel/gcc-15"), (kind, "sys-devel/binutils-2.44")]);
+    let moved: Vec<_> = plan.unwrap().toolchain.iter().map(ToString::to_string).collect();
+    let whole = ["sys-libs/glibc-2.36", "test/maths-1", "sys-devel/gcc-15", "sys-devel/binutils-2.44"];
+    assert_eq!(moved, whole, "what has not moved, too, and what is needed at run time");
 }
 
 /// An old consumer in the base root neither holds the library back nor comes into the plan.

@@ -28,6 +28,7 @@ pub mod stuck;
 pub mod succession;
 pub mod targets;
 pub mod tokens;
+pub mod toolchain;
 pub mod transition;
 pub mod unbrought;
 pub mod withdraw;

@@ -31,7 +31,7 @@ pub async fn push(app: &App, name: &TargetName, new: &NewDefinition) -> Result<P
     require_bundles(app, new).await?;
     let mut tx = app.db.begin().await?;
     targets::lock(&mut tx, target).await?;
-    let newest = definitions::history(&mut *tx, target, Some(1)).await?.pop();
+    let newest = definitions::newest(&mut tx, target).await?;
     let number = newest.as_ref().map_or(0, |newest| newest.definition.number);
     let pushed = match newest {
         Some(newest) if newest.definition.says(&new.configuration, &new.repositories) => {
@@ -43,9 +43,15 @@ pub async fn push(app: &App, name: &TargetName, new: &NewDefinition) -> Result<P
                 format!("another push came first: the newest definition is {number}{by}; push again");
             return Err(ApiError::new(Code::Conflict, detail));
         }
-        _ => {
-            let newest = definitions::insert(&mut tx, target, number + 1, new).await?;
-            PushedDefinition { newest, new: true }
+        newest => {
+            let next = definitions::New {
+                number: number + 1,
+                workstation: new.workstation.name.clone(),
+                configuration: new.configuration,
+                repositories: new.repositories.clone(),
+                toolchain: newest.map(|newest| newest.definition.toolchain).unwrap_or_default(),
+            };
+            PushedDefinition { newest: definitions::insert(&mut tx, target, next).await?, new: true }
         }
     };
     workstations::register(&mut *tx, target, &new.workstation).await?;

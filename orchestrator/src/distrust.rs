@@ -7,7 +7,7 @@ use crate::db::runs::RunError;
 use crate::db::transition::{ApplyError, Note, Subject};
 use crate::db::{drones, withdraw};
 use crate::machine::{drone, package};
-use crate::maintenance;
+use crate::{maintenance, toolchain};
 use swarm_protocol::admin::Withdrawn;
 use swarm_protocol::id::{DroneId, RunId};
 use tracing::warn;
@@ -55,6 +55,7 @@ pub async fn distrust(app: &App, drone: DroneId) -> Result<Withdrawal, DistrustE
     let name = drones::name(&app.db, drone).await?;
     let mut tx = app.db.begin().await?;
     let artifacts = withdraw::artifacts(&mut tx, drone).await?;
+    toolchain::withdrawn(&mut tx).await?;
     let reason =
         format!("it received what is withdrawn since the drone {name} is distrusted; begin a new run");
     let ended = withdraw::end_runs(&mut tx, &reason).await?;

@@ -175,6 +175,7 @@ async fn write(
     runs::apply(tx, entry.run, Transition::Plan, None).await?;
     plan::insert(tx, entry.run, entry.plan, entry.graph, entry.history, fates).await?;
     if let Some((resolution, _)) = entry.by {
+        runs::set_toolchain(tx, entry.run, &entry.plan.toolchain).await?;
         let against = against_portage(entry.plan, fates);
         let mut findings = entry.findings.to_vec();
         findings.extend(records::offered_to(tx, resolution, &against).await?.iter().map(remark));

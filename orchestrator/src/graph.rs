@@ -300,7 +300,8 @@ mod tests {
 
     #[test]
     fn bad_plans_are_refused() {
-        let empty = Plan { packages: vec![], edges: vec![], stagings: vec![], system: vec![] };
+        let empty =
+            Plan { packages: vec![], edges: vec![], stagings: vec![], system: vec![], toolchain: vec![] };
         assert_eq!(Graph::of(&empty), Err(PlanError::Empty));
         let twice = plan(&[("a/x-1", 1.0), ("a/x-1", 1.0)], &json!([]));
         assert_eq!(Graph::of(&twice), Err(PlanError::Twice("a/x-1".parse().unwrap())));

@@ -33,5 +33,6 @@ pub mod simulate;
 pub mod speed;
 pub mod staging;
 pub mod succession;
+pub mod toolchain;
 pub mod wake;
 pub mod why;

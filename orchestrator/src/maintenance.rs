@@ -21,6 +21,7 @@ use crate::promote;
 use leader::Office;
 pub use orphans::end as end_orphans;
 use retention::Asked;
+pub use retention::bundles as retain_bundles;
 pub use silence::return_unstarted;
 use std::time::Duration;
 use tokio::time::timeout;

@@ -5,10 +5,11 @@ use crate::app::App;
 use crate::db;
 use crate::db::gates;
 use crate::db::generations::{self, Becoming};
-use crate::db::runs::{self, RunError};
+use crate::db::runs::{self, RunError, Unplanned};
+use crate::db::targets;
 use crate::lost;
 use crate::machine::run::Transition;
-use crate::{mend, republish};
+use crate::{mend, republish, toolchain};
 use sqlx::{Postgres, Transaction};
 use swarm_protocol::Code;
 use swarm_protocol::admin::Counts;
@@ -45,36 +46,46 @@ async fn settle(app: &App, run: RunId) -> Result<(), RunError> {
     if runs::has_work(&app.db, run).await? {
         return Ok(());
     }
+    let Unplanned { target, name, .. } = runs::unplanned(&app.db, run).await?.ok_or(RunError::NotFound)?;
     let mut tx = app.db.begin().await?;
-    runs::lock(&mut tx, run).await?;
+    let open = runs::lock_open(&mut tx, target).await?;
     if db::republish::holds_up(&mut tx, run).await? {
         // What the run will replace is being switched just now.
         return Ok(());
     }
     let counts = runs::counts(&mut *tx, run).await?;
     let outcome = match verdict(&counts) {
-        Verdict::Wait => Ok(()),
+        Verdict::Wait => Ok(None),
         Verdict::Validate => match generations::same_as_current(&mut tx, run).await? {
             Some(number) => {
                 let reason = format!("nothing changed since generation {number}");
                 info!(%run, reason, "a run has nothing to publish");
-                runs::apply(&mut tx, run, Transition::Unchanged, Some(&reason)).await.map(drop)
+                match runs::apply(&mut tx, run, Transition::Unchanged, Some(&reason)).await {
+                    Ok(_) => toolchain::promoted(&mut tx, (target, &name), &open, run).await,
+                    Err(error) => Err(error),
+                }
             }
-            None => generations::freeze(&mut tx, run).await,
+            None => generations::freeze(&mut tx, run).await.map(|()| None),
         },
         Verdict::Freeze(reason) => {
             warn!(%run, reason, "a run is frozen");
-            runs::apply(&mut tx, run, Transition::Freeze, Some(&reason)).await.map(drop)
+            runs::apply(&mut tx, run, Transition::Freeze, Some(&reason)).await.map(|_| None)
         }
     };
-    commit(tx, outcome).await.map(drop)
+    if let Some(successor) = commit(tx, outcome).await? {
+        toolchain::tell(app, successor).await;
+    }
+    Ok(())
 }
 
-/// Commits what `outcome` wrote. `false`: another orchestrator, or a person, was faster, and nothing is written.
-async fn commit(tx: Transaction<'_, Postgres>, outcome: Result<(), RunError>) -> Result<bool, RunError> {
+/// Commits what `outcome` wrote. `None`: another orchestrator, or a person, was faster, and nothing is written.
+async fn commit<T>(
+    tx: Transaction<'_, Postgres>,
+    outcome: Result<T, RunError>,
+) -> Result<Option<T>, RunError> {
     match outcome {
-        Ok(()) => tx.commit().await.map(|()| true).map_err(RunError::from),
-        Err(RunError::State(_)) => Ok(false),
+        Ok(written) => tx.commit().await.map(|()| Some(written)).map_err(RunError::from),
+        Err(RunError::State(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -109,7 +120,7 @@ async fn prepare(app: &App, run: RunId) -> Result<(), RunError> {
             if outcome.is_ok() && !judged {
                 outcome = generations::passed(&mut tx, run).await;
             }
-            if commit(tx, outcome).await? && judged {
+            if commit(tx, outcome).await?.is_some() && judged {
                 info!(%run, generation = %becoming.number, "a generation waits for the gate");
                 app.wake.all();
             }
@@ -132,15 +143,28 @@ async fn switch(app: &App, run: RunId) -> Result<(), RunError> {
     let request = Promote { number: becoming.number, expect: becoming.expects };
     match binhost.promote(&becoming.target, &request).await {
         Ok(_) => {
-            let mut tx = app.db.begin().await?;
-            let outcome = generations::promoted(&mut tx, run, &becoming).await;
-            if commit(tx, outcome).await? {
+            if let Some(successor) = promoted(app, run, &becoming).await? {
                 info!(%run, target.name = %becoming.target, generation = %becoming.number, "a generation is current");
+                toolchain::tell(app, successor).await;
             }
             Ok(())
         }
         Err(error) => refused_or_later(app, run, &becoming, &error).await,
     }
+}
+
+/// Writes that the run is promoted, and what follows from that: the run that begins, if one does. `None`: another
+/// orchestrator was faster.
+async fn promoted(app: &App, run: RunId, becoming: &Becoming) -> Result<Option<Option<RunId>>, RunError> {
+    let mut tx = app.db.begin().await?;
+    let target = targets::id(&mut *tx, &becoming.target).await?.ok_or(RunError::NotFound)?;
+    // Before the run's own lock: a successor may be begun.
+    let open = runs::lock_open(&mut tx, target).await?;
+    let outcome = match generations::promoted(&mut tx, run, becoming).await {
+        Ok(()) => toolchain::promoted(&mut tx, (target, &becoming.target), &open, run).await,
+        Err(error) => Err(error),
+    };
+    commit(tx, outcome).await
 }
 
 /// Whether the binhost would say the same tomorrow.

@@ -3,9 +3,10 @@
 
 use crate::app::App;
 use crate::db::generations::Becoming;
-use crate::db::republish;
+use crate::db::{republish, targets};
 use crate::lost;
 use crate::promote;
+use crate::toolchain;
 use swarm_protocol::binhost::Promote;
 use swarm_protocol::client::ClientError;
 use swarm_protocol::state::GenerationState;
@@ -42,7 +43,10 @@ async fn switch(app: &App, becoming: &Becoming) -> sqlx::Result<Result<(), Clien
     let answer = app.binhost().await?.promote(&becoming.target, &request).await;
     if answer.is_ok() {
         let mut tx = app.db.begin().await?;
+        let target = targets::id(&mut *tx, &becoming.target).await?.ok_or(sqlx::Error::RowNotFound)?;
+        targets::lock(&mut tx, target).await?;
         if republish::promoted(&mut tx, becoming).await? {
+            toolchain::rolled_back(&mut tx, (target, &becoming.target)).await?;
             tx.commit().await?;
             info!(target.name = %becoming.target, generation = %becoming.number, "an earlier set is current again");
             // What waited for the switch goes on.

@@ -4,7 +4,7 @@ use crate::api::error::ApiError;
 use crate::app::App;
 use crate::db;
 use crate::db::resolutions::Task;
-use crate::db::runs::RunError;
+use crate::db::runs::{RunError, Unplanned};
 use crate::db::succession::Offer;
 use crate::db::{gates, resolutions, runs, succession, targets};
 use crate::enter::{self, Entered, Entry};
@@ -15,6 +15,7 @@ use crate::history::History;
 use crate::lost;
 use crate::machine::run::Transition;
 use crate::poll::Poll;
+use crate::toolchain;
 use swarm_protocol::binhost::Inherit;
 use swarm_protocol::client::ClientError;
 use swarm_protocol::id::{DroneId, ResolutionId, RunId};
@@ -189,13 +190,19 @@ async fn refuse(
     findings: &[Finding],
 ) -> Result<(), ApiError> {
     let mut tx = app.db.begin().await?;
+    let Unplanned { target, name, .. } =
+        runs::unplanned(&mut *tx, run).await?.ok_or_else(|| ApiError::not_found("run"))?;
+    // Before the run's own lock: a successor may be begun.
+    runs::lock_open(&mut tx, target).await?;
     if !resolutions::end(&mut *tx, resolution, ResolutionOutcome::Refused, Some(reason)).await? {
         return Err(stale());
     }
     runs::set_findings(&mut tx, run, findings).await?;
     runs::apply(&mut tx, run, Transition::Fail, Some(reason)).await?;
+    let successor = toolchain::refused(&mut tx, (target, &name), run, findings).await?;
     tx.commit().await?;
     warn!(%run, reason, "a run cannot be resolved");
+    toolchain::tell(app, successor).await;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use super::git::{self, Mirror};
 use super::store::{Part, Store};
+use super::toolchain::Toolchains;
 use super::{Epochs, base, compat, judge};
 use crate::download;
 use crate::root::Foundation;
@@ -66,7 +67,8 @@ pub fn changed(held: &[Arc<Held>], store: &Store) -> io::Result<Vec<Arc<Held>>> 
     Ok(held.iter().filter(is_changed).cloned().collect())
 }
 
-/// What the parts of a definition are called on the disk, as far as that is known before they are brought.
+/// What the parts of a definition are called on the disk, as far as that is known before they are brought: the name of a
+/// toolchain also depends on the base root.
 #[must_use]
 pub fn places(definition: &Definition, store: &Store) -> Vec<PathBuf> {
     let mut places = vec![store.place(Part::Configuration(definition.configuration.content))];
@@ -104,11 +106,19 @@ pub async fn bring(
         trees.push((repo, epochs.store.place(tree)));
     }
     let (config, launcher) = (&epochs.config, &epochs.launcher);
-    let foundation = Foundation::of_definition(config, epochs.store.place(configuration), trees);
+    let mut foundation = Foundation::of_definition(config, epochs.store.place(configuration), trees);
     judge::profile(&foundation)?;
     let root = foundation.base_root().to_owned();
     let identity = move || io::Result::Ok((base::fingerprint(&root)?, base::id(&root)?));
-    let (base, base_root) = tokio::task::spawn_blocking(identity).await??;
+    let (base, mut base_root) = tokio::task::spawn_blocking(identity).await??;
+    let toolchains = Toolchains { config, launcher, store: &epochs.store, binhost };
+    let layer = toolchains.bring(&foundation, base_root, &definition.toolchain).await;
+    if let Some((layer, new)) = layer.context("its toolchain")? {
+        made += usize::from(new);
+        parts.push(layer);
+        base_root = layer.id();
+        foundation = foundation.with_toolchain(Store::layer_of(&epochs.store.place(layer)));
+    }
     let compat = compat::of(config, launcher, &foundation, &definition.id.to_string()).await?;
     judge::no_native(&compat, &foundation.portage_dir())?;
     judge::same_repositories(config, launcher, &foundation, definition.id).await?;
@@ -167,11 +177,7 @@ impl Bringer<'_> {
         let unpacked = move || {
             let made = aside.path().join("made");
             let content = layer(&archive, &made, below, limits)?;
-            ensure!(
-                content == part.content(),
-                "its bundle holds the tree {content} and not {}",
-                part.content()
-            );
+            ensure!(content == part.id(), "its bundle holds the tree {content} and not {}", part.id());
             Ok(store.keep(part, &made)?)
         };
         tokio::task::spawn_blocking(unpacked).await??;

@@ -42,7 +42,7 @@ pub async fn of(
         chost,
         flags,
         profile: profile(&foundation.portage_dir(), &foundation.repositories()?)?,
-        abi: abi(foundation.base_root())?,
+        abi: abi(foundation)?,
     })
 }
 
@@ -93,13 +93,14 @@ pub fn resolved(from: &Path, target: &Path) -> PathBuf {
     path
 }
 
-fn abi(root: &Path) -> anyhow::Result<Vec<String>> {
+fn abi(foundation: &Foundation) -> anyhow::Result<Vec<String>> {
     let is_abi = |cpv: &String| {
         let parsed = cpv.parse::<swarm_protocol::gentoo::Cpv>();
         parsed.is_ok_and(|cpv| ABI.contains(&cpv.cp().as_str()))
     };
-    let mut abi: Vec<_> = base::packages(root)?.into_iter().map(|(cpv, _)| cpv).filter(is_abi).collect();
-    abi.extend(base::dpkg_versions(root, ABI_DPKG));
+    let mut abi: Vec<_> =
+        base::packages(foundation.installed())?.into_iter().map(|(cpv, _)| cpv).filter(is_abi).collect();
+    abi.extend(base::dpkg_versions(foundation.base_root(), ABI_DPKG));
     Ok(abi)
 }
 

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | `configuration/CONTENT/` | a layer whose only content is an opaque `/etc/portage` |
 //! | `trees/CONTENT/` | a repository's tree |
+//! | `toolchains/ID/` | a layer over the drone's base root ([`super::toolchain`]), and its fingerprint |
 //! | `commits/COMMIT` | a link to the tree of a commit |
 //! | `git/ID/` | a bare mirror: [`super::git`] |
 //! | `incoming/N/` | what is being made; whatever lies there at the start is removed |
 //!
 //! A part is named by its content, made aside and renamed, and never written to again. Its content is compared with its
 //! name when it is first used by this process, since a power cut or a person may have changed it, and again when anything
-//! about its files was touched. Several definitions share what they have in common.
+//! about its files was touched. A layer is named by what it was made of, which tells nothing of its files: it is compared
+//! with the fingerprint that it had when it was made. Several definitions share what they have in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, FileTimes};
@@ -23,21 +25,23 @@ use std::time::{Duration, SystemTime};
 use swarm_bundle::tree;
 use swarm_protocol::Digest;
 
-/// A part of a definition, by its content.
+/// A part of a definition, by its content, or by what it is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// `/etc/portage`.
     Configuration(Digest),
     /// A repository.
     Tree(Digest),
+    /// A layer with another toolchain.
+    Toolchain(Digest),
 }
 
 impl Part {
-    /// The content that it must have.
+    /// Its name.
     #[must_use]
-    pub fn content(self) -> Digest {
+    pub fn id(self) -> Digest {
         match self {
-            Self::Configuration(content) | Self::Tree(content) => content,
+            Self::Configuration(id) | Self::Tree(id) | Self::Toolchain(id) => id,
         }
     }
 }
@@ -52,7 +56,7 @@ pub struct Store {
     counter: AtomicU64,
 }
 
-const DIRECTORIES: [&str; 4] = ["configuration", "trees", "git", "incoming"];
+const DIRECTORIES: [&str; 5] = ["configuration", "trees", "toolchains", "git", "incoming"];
 
 impl Store {
     /// The store in `state_dir`, without what a former process left unfinished.
@@ -71,7 +75,20 @@ impl Store {
         match part {
             Part::Configuration(content) => self.dir.join("configuration").join(content.to_string()),
             Part::Tree(content) => self.dir.join("trees").join(content.to_string()),
+            Part::Toolchain(id) => self.dir.join("toolchains").join(id.to_string()),
         }
+    }
+
+    /// The layer of a toolchain that is, or is to be, at `place`.
+    #[must_use]
+    pub fn layer_of(place: &Path) -> PathBuf {
+        place.join("layer")
+    }
+
+    /// The fingerprint that this layer had when it was made.
+    #[must_use]
+    pub fn fingerprint_of(place: &Path) -> PathBuf {
+        place.join("fingerprint")
     }
 
     /// Where the mirror with that name is, or would be.
@@ -124,7 +141,13 @@ impl Store {
         if self.compared().get(&place) == Some(&seen) {
             return Ok(true);
         }
-        if tree::content(&hashed, &[])? == part.content() {
+        let is_as_made = match part {
+            Part::Configuration(content) | Part::Tree(content) => tree::content(&hashed, &[])? == content,
+            Part::Toolchain(_) => {
+                fs::read_to_string(Self::fingerprint_of(&place)).is_ok_and(|made| made == seen.to_string())
+            }
+        };
+        if is_as_made {
             self.compared().insert(place, seen);
             return Ok(true);
         }
@@ -175,11 +198,12 @@ impl Store {
         Ok(gone)
     }
 
-    /// The tree whose content is the part's.
+    /// The tree that must be as it was made.
     fn hashed(&self, part: Part) -> PathBuf {
         match part {
             Part::Configuration(_) => self.place(part).join("etc/portage"),
             Part::Tree(_) => self.place(part),
+            Part::Toolchain(_) => Self::layer_of(&self.place(part)),
         }
     }
 
@@ -268,12 +292,30 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_is_as_it_was_made_or_none() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::open(state.path()).unwrap();
+        let part = Part::Toolchain(Digest::of(b"made of this"));
+        assert!(!store.is_sound(part).unwrap());
+        let made = store.incoming().unwrap();
+        let (made, layer) = (made.path(), Store::layer_of(made.path()));
+        fs::create_dir(&layer).unwrap();
+        fs::write(layer.join("file"), "a").unwrap();
+        fs::write(Store::fingerprint_of(made), tree::fingerprint(&layer).unwrap().to_string()).unwrap();
+        store.keep(part, made).unwrap();
+        let store = Store::open(state.path()).unwrap();
+        assert!(store.is_sound(part).unwrap(), "another process finds it");
+        fs::write(Store::layer_of(&store.place(part)).join("file"), "b").unwrap();
+        assert!(!store.is_sound(part).unwrap() && !store.place(part).exists());
+    }
+
+    #[test]
     fn what_nobody_needs_goes() {
         let state = tempfile::tempdir().unwrap();
         let store = Store::open(state.path()).unwrap();
         let (old, needed) = (kept(&store, "old"), kept(&store, "needed"));
-        store.note_commit("c0ffee", old.content()).unwrap();
-        store.note_commit("facade", needed.content()).unwrap();
+        store.note_commit("c0ffee", old.id()).unwrap();
+        store.note_commit("facade", needed.id()).unwrap();
         assert_eq!(store.tree_of("c0ffee"), Some(old));
         let day = Duration::from_hours(24);
         for part in [old, needed] {

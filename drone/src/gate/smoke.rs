@@ -9,19 +9,15 @@ use crate::emerge::{self, INDEX_DIR};
 use crate::failure::{Ending, classify};
 use crate::resolver::index::{self, Place};
 use crate::resolver::root;
-use crate::root::process::Watch;
 use crate::root::{AttemptDir, Command, End, Mount};
 use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::vdb::VDB;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use swarm_protocol::gate::{Gate, Seat};
 use swarm_protocol::resolution::{Finding, FindingKind};
-
-/// How much of emerge's output is kept, in bytes.
-const TAIL: usize = 16 << 10;
 
 /// Installs what Portage would install on the base root as it is, and says what went wrong.
 pub async fn install(
@@ -77,31 +73,17 @@ fn paths(packages: &str) -> HashMap<(String, String), String> {
 
 /// Runs the workstation's command; the last lines of what it says where it fails.
 async fn emerge(shop: &Workshop, judged: Judged<'_>, dir: &AttemptDir) -> Result<Option<String>, Stop> {
-    let mut tail = VecDeque::new();
-    let watch = Watch {
-        output: &mut |bytes| {
-            tail.extend(bytes);
-            tail.drain(..tail.len().saturating_sub(TAIL));
-        },
-        started: &mut |_| {},
-        deadline: judged.deadline,
-        cancel: judged.cancel,
-        guard: None,
-    };
     let mut mounts = judged.foundation.mounts().to_vec();
     // As the binhost's directory, and apart from where Portage keeps what it fetched.
     mounts.push(Mount { source: dir.packages(), target: INDEX_DIR.into(), read_only: true });
     let command = Command { argv: emerge::smoke(), environment: emerge::smoke_environment(), network: false };
-    let end = shop.launcher.run(judged.foundation, dir, "smoke", mounts, &command, watch).await?;
-    let said = String::from_utf8_lossy(tail.make_contiguous()).into_owned();
-    let ending = match end {
-        End::Exit(0) => return Ok(None),
-        End::Cancelled => return Err(Stop::Cancelled),
-        End::Exceeded(excess) => Ending::Exceeded(excess),
-        End::Exit(status) => Ending::Exit(status),
-        End::Signal(signal) => Ending::Signal(signal),
-        End::Timeout => Ending::Timeout,
-    };
+    let limits = (judged.deadline, judged.cancel);
+    let run = shop.launcher.run_quietly(judged.foundation, dir, "smoke", mounts, &command, limits);
+    let (end, said) = run.await?;
+    if end == End::Exit(0) {
+        return Ok(None);
+    }
+    let ending = Ending::of(end).ok_or(Stop::Cancelled)?;
     let failure = classify(Stage::Installing, ending, &said, false);
     Ok(Some(format!("{}\n{}", failure.reason, failure.excerpt)))
 }

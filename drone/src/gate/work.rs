@@ -85,7 +85,7 @@ async fn judge(shop: &Workshop, gate: &Gate) -> Result<(Vec<Finding>, BTreeSet<C
     for (place, seat) in gate.seats.iter().enumerate() {
         let root = AttemptDir::create(&directories(config), &format!("{}-{place}", gate.gate))?;
         let whom = (seat, gate.bundles.as_ref());
-        let answer = match vdb::bring(&shop.link, foundation.base_root(), whom, &root, deadline).await {
+        let answer = match vdb::bring(&shop.link, foundation.installed(), whom, &root, deadline).await {
             Ok(vdb) => seat::ask(judged, &root, seat, vdb).await,
             Err(unbrought) => Err(unbrought),
         };

@@ -38,7 +38,7 @@ pub async fn ask(
         let name = format!("{}-{place}", resolution.resolution);
         let dir = AttemptDir::create(&directories(&link.config), &name)?;
         let whom = (one, resolution.bundles.as_ref());
-        let vdb = vdb::bring(link, foundation.base_root(), whom, &dir, deadline).await?;
+        let vdb = vdb::bring(link, foundation.installed(), whom, &dir, deadline).await?;
         let cancel = &link.draining;
         let portage = Portage { foundation, launcher, dir: &dir, mounts: vec![vdb], deadline, cancel };
         let request = json!({"question": "wants"});

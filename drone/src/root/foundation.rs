@@ -3,6 +3,7 @@
 //! ```text
 //! upper           what the build writes; thrown away
 //! configuration   a definition's /etc/portage, in the place of the base root's
+//! toolchain       a definition's, where it is newer than the base root's: crate::epoch::toolchain
 //! base root       the tree that every build starts from
 //! ```
 //!
@@ -18,6 +19,8 @@ use swarm_bundle::repos::{self, Repo, ReposError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foundation {
     base_root: PathBuf,
+    /// What lies over it, and has all of its installed packages.
+    toolchain: Option<PathBuf>,
     /// A definition's.
     pushed: Option<Pushed>,
     mounts: Vec<Mount>,
@@ -36,7 +39,7 @@ impl Foundation {
     pub fn own(config: &Config) -> Self {
         let mounts = config.binds.iter().map(bound).collect();
         let live = config.isolation == Isolation::Host;
-        Self { base_root: config.base_root.clone(), pushed: None, mounts, live }
+        Self { base_root: config.base_root.clone(), toolchain: None, pushed: None, mounts, live }
     }
 
     /// A definition's: its configuration as a layer, and its repositories, each with its tree.
@@ -52,13 +55,25 @@ impl Foundation {
         let mounts = binds.chain(trees.iter().map(mount)).collect();
         let repositories = trees.into_iter().map(|(repo, _)| repo).collect();
         let pushed = Some(Pushed { configuration, repositories });
-        Self { base_root: config.base_root.clone(), pushed, mounts, live: false }
+        Self { base_root: config.base_root.clone(), toolchain: None, pushed, mounts, live: false }
     }
 
-    /// The base root, which has the installed packages.
+    /// The same with this layer over the base root.
+    #[must_use]
+    pub fn with_toolchain(self, layer: PathBuf) -> Self {
+        Self { toolchain: Some(layer), ..self }
+    }
+
+    /// The drone's base root.
     #[must_use]
     pub fn base_root(&self) -> &Path {
         &self.base_root
+    }
+
+    /// The tree below which the VDB is: everything that is installed before a build installs something.
+    #[must_use]
+    pub fn installed(&self) -> &Path {
+        self.toolchain.as_ref().unwrap_or(&self.base_root)
     }
 
     /// Whether nothing stands on it, and commands run in the live system itself.
@@ -71,7 +86,7 @@ impl Foundation {
     #[must_use]
     pub fn layers(&self) -> Vec<PathBuf> {
         let configuration = self.pushed.iter().map(|pushed| &pushed.configuration);
-        configuration.chain([&self.base_root]).cloned().collect()
+        configuration.chain(&self.toolchain).chain([&self.base_root]).cloned().collect()
     }
 
     /// The host's directories in the root, in order.
@@ -148,5 +163,9 @@ mod tests {
         assert_eq!(foundation.on_host(Path::new("/var/db/repos/box/more")), Path::new("/trees/1/more"));
         assert_eq!(foundation.layers(), [Path::new("/layer"), Path::new("/base")]);
         assert_eq!(foundation.portage_dir(), Path::new("/layer/etc/portage"));
+        assert_eq!(foundation.installed(), Path::new("/base"));
+        let moved = foundation.with_toolchain("/gcc".into());
+        assert_eq!(moved.layers(), [Path::new("/layer"), Path::new("/gcc"), Path::new("/base")]);
+        assert_eq!((moved.installed(), moved.base_root()), (Path::new("/gcc"), Path::new("/base")));
     }
 }

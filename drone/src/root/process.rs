@@ -6,6 +6,7 @@ use super::{AttemptDir, Command, Confinement, Excess, Foundation, Guard, Mount, 
 use crate::config::Config;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -123,6 +124,31 @@ impl Launcher {
         Ok(end)
     }
 
+    /// Runs `command` likewise until its deadline, unless it is cancelled; gives how it ended, and the last of what it said.
+    pub async fn run_quietly(
+        &self,
+        foundation: &Foundation,
+        dir: &AttemptDir,
+        name: &str,
+        mounts: Vec<Mount>,
+        command: &Command,
+        (deadline, cancel): (Instant, &CancellationToken),
+    ) -> anyhow::Result<(End, String)> {
+        let mut tail = VecDeque::new();
+        let watch = Watch {
+            output: &mut |bytes| {
+                tail.extend(bytes);
+                tail.drain(..tail.len().saturating_sub(TAIL));
+            },
+            started: &mut |_| {},
+            guard: None,
+            deadline,
+            cancel,
+        };
+        let end = self.run(foundation, dir, name, mounts, command, watch).await?;
+        Ok((end, String::from_utf8_lossy(tail.make_contiguous()).into_owned()))
+    }
+
     /// Runs a short command in a throw-away root and returns its standard output, whatever its exit status.
     pub async fn scratch(
         &self,
@@ -192,6 +218,8 @@ fn confinement(guard: Option<&Guard>, group: Option<&Group>) -> Confinement {
     }
 }
 
+/// How much of a command's output [`Launcher::run_quietly`] keeps, in bytes.
+const TAIL: usize = 16 << 10;
 /// How long a short command may take.
 const SCRATCH_LIMIT: Duration = Duration::from_mins(2);
 /// How long the output may stay open after the command is gone: its namespace dies with it, at once or nearly.

@@ -2,10 +2,12 @@
 //! to.
 //!
 //! A definition is the part of an epoch that a person decides: configuration and repositories. The other part, base root
-//! and compat, is a drone's. Its trees travel as bundles (`swarm-bundle`), which the binhost keeps and shows to nobody
-//! without a ticket.
+//! and compat, is a drone's; where the toolchain has moved beyond it, the definition says what the base root is given
+//! besides. Its trees travel as bundles (`swarm-bundle`), which the binhost keeps and shows to nobody without a ticket, and
+//! so do the toolchain's packages.
 
 use crate::digest::Digest;
+use crate::drone::Dependency;
 use crate::epoch::{Epoch, Repository};
 use crate::gentoo::RepoName;
 use crate::id::DefinitionId;
@@ -174,6 +176,10 @@ pub struct Definition {
     pub configuration: Bundle,
     /// The repositories, ordered by name.
     pub repositories: Vec<RepositorySource>,
+    /// What is installed in a drone's base root before anything else, in this order: the toolchain of the generation that was
+    /// current when the definition was made. Empty, where drones build with their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub toolchain: Vec<Dependency>,
 }
 
 impl Definition {
@@ -181,7 +187,8 @@ impl Definition {
     #[must_use]
     pub fn bundles(&self) -> Vec<Digest> {
         let trees = self.repositories.iter().filter_map(|repository| repository.source.bundle());
-        std::iter::once(self.configuration.bundle).chain(trees).collect()
+        let toolchain = self.toolchain.iter().map(|package| package.published);
+        std::iter::once(self.configuration.bundle).chain(trees).chain(toolchain).collect()
     }
 
     /// The repositories as they are in an epoch of this definition.

@@ -257,14 +257,14 @@ pub struct ReducedUse {
     pub disabled: Vec<UseFlag>,
 }
 
-/// A received package that a build needs in its root.
+/// A received package that a build, or a base root, needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dependency {
     /// Name and version.
     pub cpv: Cpv,
     /// Its BUILD_ID, which the root's VDB must show after the installation.
     pub build_id: BuildId,
-    /// The path in the run's staging view.
+    /// The path in every index of its target.
     pub path: String,
     /// The digest of the file there.
     pub published: Digest,

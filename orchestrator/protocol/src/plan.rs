@@ -27,6 +27,10 @@ pub struct Plan {
     /// Portage's `@system`: what packages may use without a dependency on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub system: Vec<WorldAtom>,
+    /// Where the plan moves the toolchain beyond that of the base root: what a base root with the new one has of it, each
+    /// after what it needs at run time (PORTAGE.md 7).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub toolchain: Vec<Cpv>,
 }
 
 /// One package of the generation that the run shall become.

@@ -168,7 +168,8 @@ pub enum FindingKind {
     Cycle,
     /// The base root has a newer C library or compiler than the plan: what is built there could not be installed.
     BaseAhead,
-    /// The plan has a newer toolchain than the base root, with which the run is built.
+    /// The plan has a newer toolchain than the base root, with which the run is built; the next one is built with the newer,
+    /// where the target has a definition.
     BaseBehind,
     /// Its sources must be fetched by a person.
     FetchRestricted,

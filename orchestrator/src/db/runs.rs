@@ -170,6 +170,13 @@ pub async fn set_system(tx: &mut PgConnection, run: RunId, system: &[WorldAtom])
     Ok(())
 }
 
+/// Stores what a base root with the toolchain of the run's plan has of it, where the plan moves it.
+pub async fn set_toolchain(tx: &mut PgConnection, run: RunId, toolchain: &[Cpv]) -> sqlx::Result<()> {
+    let lines: Vec<_> = toolchain.iter().map(ToString::to_string).collect();
+    sqlx::query!("UPDATE runs SET toolchain = $2 WHERE id = $1", run.0, &lines).execute(tx).await?;
+    Ok(())
+}
+
 /// Stores what Portage refused or remarked, or for what the binhost refused the set.
 pub async fn set_findings(tx: &mut PgConnection, run: RunId, findings: &[Finding]) -> sqlx::Result<()> {
     let findings = serde_json::to_value(findings).unwrap_or_default();

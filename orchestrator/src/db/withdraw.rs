@@ -1,4 +1,5 @@
-//! Artifacts that are no longer believed (law 11): what a drone made, and what was built with such things installed.
+//! Artifacts that are no longer believed (law 11): what a drone made, and what was built with such things installed, in its
+//! own root or in the base root before it.
 //! Nothing is deleted. No later run may keep them (`succession::offers`), and no run that received them is promoted.
 
 use super::runs::{self, RunError};
@@ -15,10 +16,15 @@ pub async fn artifacts(tx: &mut PgConnection, drone: DroneId) -> sqlx::Result<i6
         "WITH RECURSIVE tainted (id) AS (
              SELECT f.id FROM artifacts f JOIN attempts a ON a.id = f.attempt_id WHERE a.drone_id = $1
              UNION
-             SELECT f.id FROM tainted t JOIN packages p ON p.artifact_id = t.id
-                  JOIN waits w ON w.on_package_id = p.id
-                  -- What was built for the waiting package itself: what it kept was built with something else.
-                  JOIN attempts a ON a.package_id = w.package_id JOIN artifacts f ON f.attempt_id = a.id)
+             SELECT f.id FROM tainted t CROSS JOIN LATERAL (
+                  SELECT w.package_id FROM packages p JOIN waits w ON w.on_package_id = p.id WHERE p.artifact_id = t.id
+                  UNION ALL
+                  SELECT p.id FROM artifacts b JOIN definitions d ON d.target_id = b.target_id
+                       AND d.toolchain @> jsonb_build_array(jsonb_build_object('published', b.published))
+                       JOIN runs r ON r.definition_id = d.id JOIN packages p ON p.run_id = r.id
+                  WHERE b.id = t.id) AS built_with
+                  -- What was built for the package itself: what it kept was built with something else.
+                  JOIN attempts a ON a.package_id = built_with.package_id JOIN artifacts f ON f.attempt_id = a.id)
          UPDATE artifacts SET withdrawn_at = swarm_now() FROM tainted
          WHERE artifacts.id = tainted.id AND withdrawn_at IS NULL",
         drone.0

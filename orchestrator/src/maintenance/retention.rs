@@ -71,7 +71,8 @@ async fn generations(app: &App) -> sqlx::Result<()> {
     Ok(())
 }
 
-async fn bundles(app: &App) -> sqlx::Result<()> {
+/// Says which bundles are needed.
+pub async fn bundles(app: &App) -> sqlx::Result<()> {
     let needed = definitions::needed_bundles(&app.db).await?;
     if let Err(error) = app.binhost().await?.retain_bundles(needed).await {
         later(&error);

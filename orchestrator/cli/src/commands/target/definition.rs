@@ -84,12 +84,14 @@ fn listed(history: &[DefinitionEntry]) -> String {
         let repositories = definition.revisions().into_iter();
         let repositories =
             repositories.map(|repository| format!("{} {}", repository.name, short(&repository.revision)));
+        let toolchain = definition.toolchain.iter().map(|package| package.cpv.to_string());
         [
             definition.number.to_string(),
             moment(*created_at),
             workstation.to_string(),
             crate::table::short(&definition.configuration.content),
             repositories.collect::<Vec<_>>().join(", "),
+            toolchain.collect::<Vec<_>>().join(", "),
         ]
     });
     let columns = [
@@ -98,6 +100,7 @@ fn listed(history: &[DefinitionEntry]) -> String {
         left("workstation"),
         left("/etc/portage"),
         prose("repositories"),
+        prose("toolchain"),
     ];
     table(columns, "There is no definition yet; `swarm target push NAME` on a workstation makes one.", rows)
 }
@@ -223,7 +226,8 @@ mod tests {
     use super::*;
     use swarm_protocol::Digest;
     use swarm_protocol::definition::{Bundle, Definition, RepositorySource, Source};
-    use swarm_protocol::id::DefinitionId;
+    use swarm_protocol::drone::Dependency;
+    use swarm_protocol::id::{BuildId, DefinitionId};
 
     #[test]
     fn definitions_in_a_table() {
@@ -237,7 +241,19 @@ mod tests {
         let Bundle { content, bundle, bytes } = tree;
         let repositories =
             vec![repository("gentoo", git), repository("local", Source::Tree { content, bundle, bytes })];
-        let definition = Definition { id: DefinitionId(7), number: 2, configuration: tree, repositories };
+        let definition = Definition {
+            id: DefinitionId(7),
+            number: 2,
+            configuration: tree,
+            repositories,
+            toolchain: vec![Dependency {
+                cpv: "sys-devel/gcc-15".parse().unwrap(),
+                build_id: BuildId(1),
+                path: "sys-devel/gcc/gcc-15-1.gpkg.tar".to_owned(),
+                published: Digest::of(b"c"),
+                size: 9,
+            }],
+        };
         let created_at = "2025-11-21T08:00:00Z".parse().unwrap();
         let entry = DefinitionEntry { definition, workstation: "ws1".parse().unwrap(), created_at };
         insta::assert_snapshot!(listed(&[entry]));

@@ -1,0 +1,2 @@
+ALTER TABLE definitions DROP COLUMN toolchain;
+ALTER TABLE runs DROP COLUMN toolchain;
