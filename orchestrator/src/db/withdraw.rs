@@ -53,13 +53,16 @@ pub async fn live(db: impl PgExecutor<'_>, drone: DroneId) -> sqlx::Result<Vec<A
     .await
 }
 
-/// Ends the runs that have received withdrawn artifacts and can still be ended; gives them.
+/// Ends the runs that have received withdrawn artifacts, or build with one in their base root, and can still be ended; gives
+/// them.
 pub async fn end_runs(tx: &mut PgConnection, reason: &str) -> Result<Vec<RunId>, RunError> {
     let runs = sqlx::query!(
         r#"SELECT r.id AS "id: RunId", r.state AS "state: RunState" FROM runs r
-           WHERE r.state IN ('building', 'frozen', 'validating') AND EXISTS (
-               SELECT FROM packages p JOIN artifacts f ON f.id = p.artifact_id
-               WHERE p.run_id = r.id AND f.withdrawn_at IS NOT NULL)
+           WHERE r.state IN ('resolving', 'building', 'frozen', 'validating') AND EXISTS (
+               SELECT FROM artifacts f WHERE f.target_id = r.target_id AND f.withdrawn_at IS NOT NULL AND (
+                   EXISTS (SELECT FROM packages p WHERE p.run_id = r.id AND p.artifact_id = f.id)
+                   OR EXISTS (SELECT FROM definitions d WHERE d.id = r.definition_id
+                              AND d.toolchain @> jsonb_build_array(jsonb_build_object('published', f.published)))))
            ORDER BY r.id FOR UPDATE OF r"#
     )
     .fetch_all(&mut *tx)
