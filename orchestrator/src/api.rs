@@ -8,6 +8,7 @@ pub mod error;
 pub mod extract;
 pub mod generations;
 pub mod health;
+pub mod metrics;
 pub mod nightlies;
 pub mod runs;
 pub mod status;
@@ -33,6 +34,7 @@ pub fn router(app: Shared) -> Router {
         .nest("/api/v1", admin_routes(limit))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::scrape))
         .fallback(async || ApiError::new(Code::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             ApiError::new(Code::MethodNotAllowed, "this path does not know the method")

@@ -9,6 +9,7 @@ use crate::db::transition::{Applied, ApplyError, Note, Subject};
 use crate::definitions::Wanted;
 use crate::heartbeat::Heartbeats;
 use crate::machine::package::Transition;
+use crate::metrics::Metrics;
 use crate::placement::Rule;
 use crate::planner::Seats;
 use crate::scheduler::Strategy;
@@ -58,6 +59,8 @@ pub struct App {
     pub drone_binhost_url: String,
     /// What works less well.
     pub alarms: Alarms,
+    /// What is counted and measured.
+    pub metrics: Metrics,
     /// When the maintenance loop turned last.
     pub turned: Turned,
     /// Ends when the process is told to stop: long-polls answer, loops return.
@@ -125,6 +128,7 @@ impl App {
             limits: config.limits,
             gate: config.gate,
             alarms: Alarms::default(),
+            metrics: Metrics::default(),
             turned: Turned::default(),
             db,
             signer,

@@ -10,7 +10,7 @@ use crate::poll::Poll;
 use std::time::Duration;
 use swarm_protocol::drone::{Claim, ClaimAnswer, ClaimRequest};
 use swarm_protocol::id::{AttemptId, DroneId, PackageId};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How often a drone chooses again at once when others were faster, before it rests.
 const CHOICES: usize = 8;
@@ -42,10 +42,13 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
         let claimed = match choice {
             Choice::Claim(packages) => take(app, drone, request, &packages).await?,
             Choice::Steal(loot) => {
+                let began = Instant::now();
                 let stolen =
                     db::claims::steal(&app.db, &app.rules, drone, request.session, request.request, loot);
                 let stolen = stolen.await?;
-                seat.stole(loot, !stolen.attempts().is_empty(), db::now(&app.db).await?);
+                let taken = !stolen.attempts().is_empty();
+                app.metrics.steal(taken, began.elapsed());
+                seat.stole(loot, taken, db::now(&app.db).await?);
                 stolen
             }
         };

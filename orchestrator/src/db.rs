@@ -9,6 +9,7 @@ pub mod events;
 pub mod gates;
 pub mod generations;
 pub mod history;
+pub mod invariants;
 pub mod logs;
 pub mod nightlies;
 pub mod overdue;

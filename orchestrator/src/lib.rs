@@ -20,6 +20,7 @@ pub mod lost;
 pub mod machine;
 pub mod maintenance;
 pub mod mend;
+pub mod metrics;
 pub mod placement;
 pub mod planner;
 pub mod poll;

@@ -6,6 +6,7 @@
 
 mod blame;
 mod gates;
+mod invariants;
 mod leader;
 mod orphans;
 mod pardon;
@@ -13,6 +14,7 @@ mod resolutions;
 mod retention;
 mod silence;
 mod speeds;
+mod stranded;
 mod sweep;
 
 use crate::app::App;
@@ -20,35 +22,57 @@ use crate::db;
 use crate::promote;
 use leader::Office;
 pub use orphans::end as end_orphans;
-use retention::Asked;
 pub use retention::bundles as retain_bundles;
 pub use silence::return_unstarted;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{error, info};
 
 /// How long wake-ups are gathered before the quick duties run.
 const GATHER: Duration = Duration::from_millis(50);
 
+/// The duties that cost more come once in this many turns.
+const SELDOM_TURNS: u32 = 6;
+
+/// What the loop remembers between turns. It is lost with the process, and nothing goes wrong by that.
+#[derive(Default)]
+struct Memory {
+    /// Present while this process leads.
+    office: Option<Office>,
+    /// When the duties that cost more came last.
+    seldom: Option<Instant>,
+    invariants: invariants::Watch,
+}
+
+impl Memory {
+    fn is_time_for_more(&mut self, app: &App) -> bool {
+        let rest = Duration::from_secs(app.times.maintenance_seconds.into()) * SELDOM_TURNS;
+        let due = self.seldom.is_none_or(|last| last.elapsed() >= rest);
+        if due {
+            self.seldom = Some(Instant::now());
+        }
+        due
+    }
+}
+
 /// Runs until the process stops.
 pub async fn run(app: &App) {
     let mut wakes = app.wake.subscribe();
     let period = Duration::from_secs(app.times.maintenance_seconds.into());
-    let mut office: Option<Office> = None;
-    let mut asked = Asked::default();
+    let mut memory = Memory::default();
     loop {
-        if let Err(error) = turn(app, &mut office, &mut asked).await {
+        if let Err(error) = turn(app, &mut memory).await {
             error!(%error, "a turn of the maintenance loop failed; the next one tries again");
             // Whatever was wrong, silence is judged anew from here.
-            office = None;
+            memory.office = None;
         }
         app.turned.now();
         // Whatever may have finished a run wakes us; the rest comes with the clock.
-        let due = tokio::time::Instant::now() + period;
-        while tokio::time::Instant::now() < due {
+        let due = Instant::now() + period;
+        while Instant::now() < due {
             tokio::select! {
                 () = app.stop.cancelled() => return,
-                woken = timeout(due - tokio::time::Instant::now(), wakes.changed()) => {
+                woken = timeout(due - Instant::now(), wakes.changed()) => {
                     if woken.is_err() { break }
                 }
             }
@@ -56,7 +80,7 @@ pub async fn run(app: &App) {
                 return;
             }
             wakes.borrow_and_update();
-            if office.is_some()
+            if memory.office.is_some()
                 && let Err(error) = promote::advance(app).await
             {
                 error!(%error, "a run could not be advanced; the next turn tries again");
@@ -66,17 +90,17 @@ pub async fn run(app: &App) {
 }
 
 /// One turn of all duties, if this process is the leader.
-async fn turn(app: &App, office: &mut Option<Office>, asked: &mut Asked) -> anyhow::Result<()> {
-    match office {
+async fn turn(app: &App, memory: &mut Memory) -> anyhow::Result<()> {
+    match &mut memory.office {
         None => {
-            *office = Office::take(app).await?;
-            if office.is_some() {
+            memory.office = Office::take(app).await?;
+            if memory.office.is_some() {
                 info!("this orchestrator leads the maintenance");
             }
         }
         Some(office) => office.hold(app).await?,
     }
-    let Some(office) = office else { return Ok(()) };
+    let Some(office) = &memory.office else { return Ok(()) };
     db::logs::rotate(&app.db, app.times.log_retention_days).await?;
     orphans::end(app).await?;
     pardon::grounded(app).await?;
@@ -88,6 +112,11 @@ async fn turn(app: &App, office: &mut Option<Office>, asked: &mut Asked) -> anyh
     blame::judge(app).await?;
     speeds::measure(app).await?;
     promote::advance(app).await?;
-    retention::follow(app, asked).await?;
+    retention::drop_views(app).await?;
+    if memory.is_time_for_more(app) {
+        invariants::look_after(app, &mut memory.invariants).await?;
+        stranded::look_for(app).await?;
+        retention::look(app).await?;
+    }
     Ok(())
 }

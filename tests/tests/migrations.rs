@@ -156,6 +156,7 @@ fn transitions() -> Vec<package::Transition> {
         T::Cancel,
         T::Release,
         T::Retry,
+        T::Reconcile,
     ]
 }
 

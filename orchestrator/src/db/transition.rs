@@ -4,6 +4,7 @@
 //! decides about is read under these locks; what it returns is written in the same transaction, with one event.
 
 mod lock;
+mod recount;
 mod spread;
 mod write;
 
@@ -15,6 +16,7 @@ use super::overdue::{Listened, Overdue};
 use super::rules::Rules;
 use crate::machine::package::{self, AttemptChange, Change, Refusal, Spread, Step, Transition};
 use lock::{Locked, lock};
+pub use recount::recount;
 use sqlx::PgConnection;
 use swarm_protocol::binhost::Staged;
 use swarm_protocol::drone::Usage;
@@ -129,7 +131,10 @@ pub async fn apply(
         }
         _ => None,
     };
-    write::package(tx, locked.package, &change, transition, artifact, note).await?;
+    // An attempt that was none of its package's ends without a trace in the package's row.
+    if *transition != Transition::Reconcile || change.state != locked.cell.state {
+        write::package(tx, locked.package, &change, transition, artifact, note).await?;
+    }
     if let Some(attempt) = locked.cell.attempt.filter(|_| note.out_of_memory) {
         write::needs_more_memory(tx, locked.package, attempt.id).await?;
     }

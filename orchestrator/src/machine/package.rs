@@ -112,8 +112,11 @@ pub enum Transition {
     Cancel,
     /// *quarantined* → *needed*: a person, or a change of its inputs, wants another try.
     Release,
-    /// *needed*, pausing after a failure: a person ends the pause.
+    /// *needed*, pausing after a failure: the pause ends now.
     Retry,
+    /// A package and its attempt contradict each other, which no other transition brings about: a *delegated* one that
+    /// nobody has is *needed* again; a live attempt of one that is not *delegated* ends, and the package stays as it is.
+    Reconcile,
 }
 
 /// What a transition changes; nothing else may be written.
@@ -276,6 +279,7 @@ pub fn step(cell: &Cell, transition: &Transition, policy: &Policy) -> Result<Ste
             })),
             _ => Err(Refusal::State),
         },
+        Transition::Reconcile => reconcile(cell),
     }
 }
 
@@ -407,5 +411,23 @@ fn regain(cell: &Cell, session: SessionId) -> Result<Step, Refusal> {
         pause: None,
         spread: Spread::Nothing,
         event: "package.regained",
+    }))
+}
+
+fn reconcile(cell: &Cell) -> Result<Step, Refusal> {
+    let (state, attempt) = match (cell.state, cell.attempt.map(|attempt| attempt.phase)) {
+        (PackageState::Delegated, None) => (PackageState::Needed, AttemptChange::Keep),
+        (PackageState::Delegated, Some(_)) | (_, None | Some(AttemptPhase::Ended)) => {
+            return Err(Refusal::State);
+        }
+        (state, Some(_)) => (state, AttemptChange::End(Outcome::Cancelled, None)),
+    };
+    Ok(Step::Change(Change {
+        state,
+        attempt,
+        begin: None,
+        pause: None,
+        spread: Spread::Nothing,
+        event: "package.reconciled",
     }))
 }

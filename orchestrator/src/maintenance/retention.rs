@@ -4,34 +4,21 @@
 
 use crate::app::App;
 use crate::db::{definitions, retention};
-use std::time::Duration;
 use swarm_protocol::client::ClientError;
-use tokio::time::Instant;
 use tracing::{info, warn};
 
-/// The binhost is asked what it keeps, and how it is, once in this many turns.
-const TURNS: u32 = 6;
 /// The subject of what the binhost says of itself.
 const ALARM: &str = "binhost";
 
-/// When the binhost was asked last.
-#[derive(Default)]
-pub(super) struct Asked(Option<Instant>);
-
-/// Drops views, and now and then looks at what is kept. A binhost that does not answer is asked again at the next turn.
-pub(super) async fn follow(app: &App, asked: &mut Asked) -> sqlx::Result<()> {
-    drop_views(app).await?;
-    let look = Duration::from_secs(app.times.maintenance_seconds.into()) * TURNS;
-    if asked.0.is_none_or(|last| last.elapsed() >= look) {
-        asked.0 = Some(Instant::now());
-        watch(app).await?;
-        generations(app).await?;
-        bundles(app).await?;
-    }
-    Ok(())
+/// Looks at what is kept. A binhost that does not answer is asked again at the next look.
+pub(super) async fn look(app: &App) -> sqlx::Result<()> {
+    watch(app).await?;
+    generations(app).await?;
+    bundles(app).await
 }
 
-async fn drop_views(app: &App) -> sqlx::Result<()> {
+/// Drops views. A binhost that does not answer is asked again at the next turn.
+pub(super) async fn drop_views(app: &App) -> sqlx::Result<()> {
     for view in retention::droppable(&app.db).await? {
         match app.binhost().await?.drop_run(&view.target, view.run).await {
             Ok(()) => retention::dropped(&app.db, view.run).await?,

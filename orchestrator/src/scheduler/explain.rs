@@ -34,6 +34,14 @@ pub fn of_drone(snapshot: &Snapshot, drone: DroneId, now: DateTime<Utc>) -> Vec<
     snapshot.ready.iter().map(|ready| explain(&fleet, ready, drone, now)).collect()
 }
 
+/// Ready packages that no drone of the snapshot may ever build as things are, busy or not. One of which it is not known
+/// what it holds might.
+#[must_use]
+pub fn stranded(snapshot: &Snapshot) -> Vec<&Ready> {
+    let fleet = Fleet::of(snapshot);
+    snapshot.ready.iter().filter(|ready| !fleet.could(&ready.job, |_| true)).collect()
+}
+
 fn explain(fleet: &Fleet<'_>, ready: &Ready, drone: &Drone, now: DateTime<Utc>) -> Explanation {
     let refusal = fleet
         .refuses(ready, now)

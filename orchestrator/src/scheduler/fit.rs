@@ -66,13 +66,17 @@ impl<'a> Fleet<'a> {
 
     /// Whether a drone could build it that has not failed it, busy or not. One of which nothing is known might.
     pub(super) fn others(&self, ready: &Ready) -> bool {
-        let job = &ready.job;
-        let could = |drone: &Drone| match self.unfit(job, drone) {
+        let failed_on = &ready.job.failed_on;
+        !failed_on.is_empty() && self.could(&ready.job, |drone| !failed_on.contains(&drone.drone))
+    }
+
+    /// Whether one of those drones could build it, busy or not.
+    pub(super) fn could(&self, job: &Job, of: impl Fn(&Drone) -> bool) -> bool {
+        let might = |drone: &Drone| match self.unfit(job, drone) {
             None => true,
             Some(reason) => reason == Reason::OtherEpoch && drone.epochs.is_empty(),
         };
-        !job.failed_on.is_empty()
-            && self.drones.iter().any(|drone| !job.failed_on.contains(&drone.drone) && could(drone))
+        self.drones.iter().any(|drone| of(drone) && might(drone))
     }
 
     /// The biggest drones may try what is too big for all: nothing is without a way forward.

@@ -341,3 +341,17 @@ proptest! {
         prop_assert!(!idle);
     }
 }
+
+#[test]
+fn what_no_drone_may_ever_build_is_stranded() {
+    let kept_for = |package: i64, only: i64| with(package, |job| job.only_on = Some([DroneId(only)].into()));
+    let foreign = with(7, |job| job.epoch = Digest::of(b"another"));
+    let ready = vec![ready(4), kept_for(5, 2), kept_for(6, 9), foreign];
+    let stranded = |drones: Vec<Drone>| {
+        let snapshot = Snapshot { ready: ready.clone(), drones, ..Snapshot::default() };
+        explain::stranded(&snapshot).iter().map(|ready| ready.job.package.0).collect::<Vec<_>>()
+    };
+    assert_eq!(stranded(vec![drone(1, 1), busy(2, 1.0, 60.0)]), [6, 7], "a busy one will come");
+    let unknown = Drone { epochs: BTreeSet::new(), ..drone(3, 0) };
+    assert_eq!(stranded(vec![drone(1, 1), unknown]), [5, 6], "it might hold the epoch");
+}

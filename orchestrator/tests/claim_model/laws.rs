@@ -227,7 +227,7 @@ fn the_ended_rest(scope: &Scope, world: &World, number: usize) -> bool {
     true
 }
 
-const LATE: [Transition; 8] = [
+const LATE: [Transition; 9] = [
     Transition::Steal { drone: DroneId(99) },
     Transition::Reclaim,
     Transition::Stall,
@@ -236,6 +236,7 @@ const LATE: [Transition; 8] = [
     Transition::Receive,
     Transition::Refuse { class: FailureClass::Package },
     Transition::Cancel,
+    Transition::Reconcile,
 ];
 
 const REPORTS: [Report; 5] = [
