@@ -127,6 +127,11 @@ pub struct Times {
     pub grounded_seconds: u32,
     /// How long build logs are kept, in days.
     pub log_retention_days: u32,
+    /// How long events are kept, in days.
+    pub event_retention_days: u32,
+    /// How long runs that are over are kept, with their packages and attempts, in days; the newest 20 of each target, and
+    /// whatever a generation contains that the binhost keeps, are kept however old. Estimates outlive them.
+    pub run_retention_days: u32,
 }
 
 /// `[retries]`: failures after which a package is quarantined, or a drone grounded.
@@ -244,6 +249,8 @@ impl Default for Times {
             maintenance_seconds: 10,
             grounded_seconds: 300,
             log_retention_days: 90,
+            event_retention_days: 90,
+            run_retention_days: 180,
         }
     }
 }
@@ -327,6 +334,8 @@ impl Config {
             ("resolve_seconds", times.resolve_seconds),
             ("maintenance_seconds", times.maintenance_seconds),
             ("log_retention_days", times.log_retention_days),
+            ("event_retention_days", times.event_retention_days),
+            ("run_retention_days", times.run_retention_days),
         ] {
             ensure!(seconds > 0, "times.{name} must be above 0");
         }

@@ -15,6 +15,7 @@ pub mod nightlies;
 pub mod overdue;
 pub mod packages;
 pub mod plan;
+pub mod prune;
 pub mod pulse;
 pub mod receive;
 pub mod republish;

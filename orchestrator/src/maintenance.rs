@@ -10,6 +10,7 @@ mod invariants;
 mod leader;
 mod orphans;
 mod pardon;
+mod pruning;
 mod resolutions;
 mod retention;
 mod silence;
@@ -117,6 +118,7 @@ async fn turn(app: &App, memory: &mut Memory) -> anyhow::Result<()> {
         invariants::look_after(app, &mut memory.invariants).await?;
         stranded::look_for(app).await?;
         retention::look(app).await?;
+        pruning::prune(app).await?;
     }
     Ok(())
 }

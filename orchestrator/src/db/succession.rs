@@ -133,7 +133,7 @@ async fn left(
 }
 
 /// How many runs of the target a quarantine is looked for in. With each run that plans its package it goes on into that one.
-const REMEMBERED: i64 = 20;
+pub(super) const REMEMBERED: i64 = 20;
 
 /// The quarantined packages of earlier runs, as far as none of the later ones has the package. Those of the predecessor come
 /// under any epoch here.

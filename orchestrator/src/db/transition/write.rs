@@ -2,6 +2,7 @@
 
 use super::lock::Locked;
 use super::{ApplyError, Note};
+use crate::db::history;
 use crate::machine::package::{Attempt, AttemptChange, Begin, Change, Transition};
 use sqlx::PgConnection;
 use swarm_protocol::binhost::Staged;
@@ -99,8 +100,11 @@ pub(super) async fn needs_more_memory(
     Ok(())
 }
 
-/// Stores what the binhost staged.
+/// Stores what the binhost staged, and what it took.
 pub(super) async fn artifact(tx: &mut PgConnection, locked: &Locked, staged: &Staged) -> sqlx::Result<i64> {
+    if let Some(attempt) = locked.cell.attempt {
+        history::record(tx, attempt.id).await?;
+    }
     sqlx::query_scalar!(
         "INSERT INTO artifacts (target_id, epoch_id, attempt_id, cpv, build_id, build_key, built, published, size, path)
          SELECT r.target_id, r.epoch_id, a.id, p.cpv, a.build_id, p.build_key, a.built, $2, $3, $4
