@@ -23,7 +23,7 @@ pub async fn run(shop: &Arc<Workshop>) -> anyhow::Result<()> {
     let draining = shop.link.draining.clone();
     let mut waits = backoff();
     let mut attempts = JoinSet::new();
-    let most = 1 + usize::from(shop.link.config.lookahead);
+    let most = 1 + usize::from(shop.link.config.lookahead());
     loop {
         let mut changes = shop.epochs.changes();
         let want = u16::try_from(most - attempts.len().min(most)).unwrap_or(u16::MAX);
@@ -107,6 +107,7 @@ fn message(link: &Link, held: &[HeldEpoch], want: u16) -> ClaimRequest {
         session,
         request: settled + 1,
         want,
+        ahead: want.min(link.config.lookahead()),
         epochs: held.iter().map(|held| held.epoch.digest()).collect(),
         memory_free_bytes: machine::memory().1,
         disk_free_bytes: machine::disk_free(&link.config.state_dir),

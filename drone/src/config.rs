@@ -53,9 +53,9 @@ pub struct Config {
     /// After SIGTERM, how long the current build may go on before it is handed back, in seconds.
     #[serde(default = "defaults::patience")]
     pub shutdown_patience_seconds: u64,
-    /// Packages claimed ahead of the one being built: their files are brought while it compiles.
-    #[serde(default)]
-    pub lookahead: u16,
+    /// Packages claimed ahead of a short build that is about to end: their files are brought meanwhile. One, where absent;
+    /// none on a live system.
+    pub lookahead: Option<u16>,
     /// Bytes that the cache of dependency binaries may keep between builds.
     #[serde(default = "defaults::cache_bytes")]
     pub cache_bytes: u64,
@@ -202,7 +202,7 @@ impl Config {
         require(url.is_some_and(|rest| !rest.is_empty()), "orchestrator_url", "must begin with http(s)://")?;
         require(is_name(&self.name), "name", "must be 1 to 64 of [A-Za-z0-9._-]")?;
         require(
-            self.lookahead <= 8,
+            self.lookahead() <= 8,
             "lookahead",
             "must be 8 at most: what is held ahead, nobody else builds",
         )?;
@@ -212,7 +212,7 @@ impl Config {
         if self.isolation == Isolation::Host {
             let live = self.base_root == Path::new("/");
             require(live, "base_root", "must be / with isolation = \"host\": builds happen there")?;
-            require(self.lookahead == 0, "lookahead", "must be 0 with isolation = \"host\"")?;
+            require(self.lookahead() == 0, "lookahead", "must be 0 with isolation = \"host\"")?;
             require(self.binds.is_empty(), "bind", "means nothing with isolation = \"host\"")?;
         }
         let ccache = self.ccache.unwrap_or_default();
@@ -241,6 +241,12 @@ impl Config {
     #[must_use]
     pub fn limits(&self, target: &TargetName, cpv: &Cpv) -> Limits {
         Limits::of_machine(machine::memory().0, self.cores()).with(&self.limits, target, cpv)
+    }
+
+    /// How many packages are claimed ahead of the one being built.
+    #[must_use]
+    pub fn lookahead(&self) -> u16 {
+        self.lookahead.unwrap_or(u16::from(self.isolation != Isolation::Host))
     }
 
     /// Logical processors that builds may use.
@@ -292,7 +298,7 @@ target = "/var/db/repos/box"
     #[test]
     fn the_example_is_right() {
         let config = parse(include_str!("../drone.example.toml")).unwrap();
-        assert_eq!((config.binds.len(), config.lookahead, config.limits.len()), (2, 0, 2));
+        assert_eq!((config.binds.len(), config.lookahead(), config.limits.len()), (2, 1, 2));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
     }
     let asks = Asks {
         wants: request.want.into(),
+        ahead: request.ahead.into(),
         epochs: request.epochs.iter().copied().collect(),
         memory_free_bytes: request.memory_free_bytes,
         disk_free_bytes: request.disk_free_bytes,

@@ -108,6 +108,8 @@ pub struct Drone {
     pub epochs: BTreeSet<Digest>,
     /// How many packages it asks for now.
     pub wants: usize,
+    /// How many of these would wait behind what it builds.
+    pub ahead: usize,
     /// It has just finished something, and will ask at any moment, until then.
     pub returns_until: Option<DateTime<Utc>>,
     /// What it has, in the order in which it builds it.

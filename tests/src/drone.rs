@@ -160,6 +160,7 @@ impl ScriptedDrone {
             session: self.session,
             request: self.requests.fetch_add(1, Ordering::Relaxed) + 1,
             want: 1,
+            ahead: 0,
             epochs: vec![self.epoch.digest()],
             memory_free_bytes: self.memory_bytes / 2,
             disk_free_bytes: 100 << 30,

@@ -12,8 +12,9 @@ use swarm_tests::machines::{self, DroneMachine, Place};
 use swarm_tests::swarm::{Settings, Swarm};
 use swarm_tests::{checker, cli, wait};
 
-const SLOW: &str =
-    r#"{"packages": [{"cpv": "swarm-test/slow-1", "slot": "0", "repository": "swarm-box"}], "edges": []}"#;
+/// Expected to end soon, since only then another one is given ahead; it takes until its gate is opened.
+const SLOW: &str = r#"{"packages": [{"cpv": "swarm-test/slow-1", "slot": "0", "repository": "swarm-box",
+    "estimate_seconds": 8}], "edges": []}"#;
 /// It has a source archive.
 const TREE: &str =
     r#"{"packages": [{"cpv": "app-text/tree-2.1.0", "slot": "0", "repository": "swarm-box"}], "edges": []}"#;

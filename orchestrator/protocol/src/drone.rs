@@ -174,6 +174,10 @@ pub struct ClaimRequest {
     pub request: i64,
     /// How many packages are wanted at most.
     pub want: u16,
+    /// How many of these the drone would not begin at once, since it builds something else: they are given only where that
+    /// should end soon.
+    #[serde(default)]
+    pub ahead: u16,
     /// The epochs that the drone can build under.
     pub epochs: Vec<Digest>,
     /// Bytes of memory available now.

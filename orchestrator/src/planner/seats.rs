@@ -14,6 +14,8 @@ use tokio::sync::{Notify, watch};
 pub struct Asks {
     /// How many packages it wants.
     pub wants: usize,
+    /// How many of these would wait behind what it builds.
+    pub ahead: usize,
     /// The epochs that it holds.
     pub epochs: BTreeSet<Digest>,
     /// Bytes of memory free now.

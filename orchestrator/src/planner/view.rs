@@ -74,7 +74,7 @@ impl View {
                     disk_bytes: online.disk_bytes.unsigned_abs(),
                 };
                 let (drone, speed) = (online.drone, online.speed);
-                Drone { drone, speed, has, epochs, wants: 0, returns_until: None, work }
+                Drone { drone, speed, has, epochs, wants: 0, ahead: 0, returns_until: None, work }
             })
             .collect();
         self.snapshot.used = self.shares.used().clone();
@@ -105,6 +105,7 @@ impl View {
             let mut drone = seated(drone.clone(), seats, returns_until);
             if self.on_probation.contains(&drone.drone) {
                 drone.wants = drone.wants.min(1_usize.saturating_sub(drone.work.len()));
+                drone.ahead = 0;
             }
             drone
         });
@@ -119,7 +120,7 @@ fn seated(mut drone: Drone, seats: &Seats, returns_until: Option<DateTime<Utc>>)
         drone.epochs.extend(seats.epochs(drone.drone));
         return Drone { returns_until, ..drone };
     };
-    drone.wants = asks.wants;
+    (drone.wants, drone.ahead) = (asks.wants, asks.ahead);
     drone.epochs.extend(asks.epochs);
     // While it builds, less is free than the next build will have.
     if drone.work.is_empty() {

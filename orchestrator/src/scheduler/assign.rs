@@ -8,11 +8,21 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use swarm_protocol::id::{DroneId, PackageId};
 
+/// A drone gets the next package ahead only behind work of at most so many seconds in all, when no more than that many of
+/// them are left. There the hand-over and the files of the next package take as long as the work. Behind longer builds
+/// estimates are off by more than that, and what is held keeps waiting while other drones could have it done: measured,
+/// see the README.
+const AHEAD_OF_SECONDS: f64 = 10.0;
+const AHEAD_LEFT_SECONDS: f64 = 5.0;
+
 /// A decision for every drone of the snapshot that asks for work.
 #[must_use]
 pub fn plan(snapshot: &Snapshot, policy: Policy, now: DateTime<Utc>) -> BTreeMap<DroneId, Decision> {
     let mut seats: Vec<_> = snapshot.drones.iter().map(|drone| Seat::of(drone, now)).collect();
     let mut fleet = Fleet::of(snapshot);
+    for seat in &mut seats {
+        seat.waits_for_itself(now);
+    }
     let mut asking = seats.iter().filter(|seat| seat.asks()).count();
     let mut turns = Turns::of(snapshot, policy);
     while asking > 0
@@ -26,8 +36,9 @@ pub fn plan(snapshot: &Snapshot, policy: Policy, now: DateTime<Utc>) -> BTreeMap
         turns.given(ready);
         fleet.taken.extend(ready.job.exclusive.as_deref());
         let seat = &mut seats[chosen];
+        let gets = seat.asks();
         seat.free_in += ready.job.estimate_seconds / seat.drone.speed;
-        if seat.asks() {
+        if gets {
             seat.claims.push(ready.job.package);
             asking -= usize::from(!seat.asks());
         }
@@ -93,14 +104,20 @@ struct Seat<'a> {
     drone: &'a Drone,
     /// In how many seconds it has done all that it has.
     free_in: f64,
+    /// What it has is short and none of it overdue: it may get more before that is done.
+    is_short: bool,
     claims: Vec<PackageId>,
     refusal: Option<Refusal>,
 }
 
 impl<'a> Seat<'a> {
     fn of(drone: &'a Drone, now: DateTime<Utc>) -> Self {
-        let free_in = drone.work.iter().map(|work| work.remaining_seconds(drone.speed, now)).sum();
-        Self { drone, free_in, claims: Vec::new(), refusal: None }
+        let remaining = drone.work.iter().map(|work| work.remaining_seconds(drone.speed, now));
+        let overdue =
+            |work: &Work| work.started_at.is_some() && work.remaining_seconds(drone.speed, now) <= 0.0;
+        let whole: f64 = drone.work.iter().map(|work| work.job.estimate_seconds / drone.speed).sum();
+        let is_short = whole <= AHEAD_OF_SECONDS && !drone.work.iter().any(overdue);
+        Self { drone, free_in: remaining.sum(), is_short, claims: Vec::new(), refusal: None }
     }
 
     /// Whether it can be waited for. An idle drone that does not ask may ask another orchestrator, or hang.
@@ -108,8 +125,20 @@ impl<'a> Seat<'a> {
         self.drone.wants > 0 || !self.drone.work.is_empty() || self.drone.returns_until.is_some()
     }
 
+    /// Whether it gets more. Whoever holds what it cannot begin soon keeps it from those who could.
     fn asks(&self) -> bool {
-        self.claims.len() < self.drone.wants
+        let Drone { wants, ahead, .. } = *self.drone;
+        let at_once = self.claims.len() + ahead < wants;
+        let soon = self.is_short && self.free_in <= AHEAD_LEFT_SECONDS;
+        self.claims.len() < wants && (at_once || soon)
+    }
+
+    /// It wants more, but has enough for now.
+    fn waits_for_itself(&mut self, now: DateTime<Utc>) {
+        if self.drone.wants > 0 && !self.asks() {
+            let until = self.is_short.then(|| now + seconds(self.free_in - AHEAD_LEFT_SECONDS));
+            self.refused(Refusal { reason: Reason::Busy, until });
+        }
     }
 
     /// Keeps the first reason, which the first in turn gave, and the earliest time to look again.

@@ -47,7 +47,7 @@ fn explain(fleet: &Fleet<'_>, ready: &Ready, drone: &Drone, now: DateTime<Utc>) 
         .refuses(ready, now)
         .or_else(|| fleet.refuses_on(ready, drone, fleet.others(ready), now))
         .unwrap_or_else(|| {
-            if drone.wants > 0 {
+            if drone.wants > drone.ahead {
                 return Refusal { reason: Reason::InTurn, until: None };
             }
             let free_in = drone.work.iter().map(|work| work.remaining_seconds(drone.speed, now)).sum();

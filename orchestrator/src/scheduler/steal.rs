@@ -129,7 +129,8 @@ impl<'a> Victim<'a> {
         let here = work.job.estimate_seconds / thief.speed;
         // Nobody knows how long an overdue build still takes: what waits behind it waits no longer than it takes here.
         let waited = now - work.claimed_at >= seconds(here);
-        (here < free_in || waited).then_some(Self { drone: drone.drone, free_in, work })
+        // Of equals, the idle one: the other is overdue, or it would be sooner.
+        (here <= free_in || waited).then_some(Self { drone: drone.drone, free_in, work })
     }
 
     fn longer(&self, other: &Self) -> Ordering {

@@ -55,6 +55,7 @@ fn drone(drone: i64, wants: usize) -> Drone {
         has: Needs { memory_bytes: 8, disk_bytes: 8 },
         epochs: [epoch()].into(),
         wants,
+        ahead: 0,
         returns_until: None,
         work: vec![],
     }
@@ -82,6 +83,18 @@ fn wait(reason: Reason, recheck_at: Option<i64>) -> Decision {
 fn rank_order_and_nothing_twice() {
     let decisions = decide(&[ready(7), ready(5), ready(6)], &[drone(1, 1), drone(2, 2)], 0);
     assert_eq!(decisions, [(1, claim(&[5])), (2, claim(&[6, 7]))].into());
+}
+
+#[test]
+fn a_package_is_given_ahead_only_behind_short_work() {
+    let building = |seconds: f64| Drone { wants: 1, ahead: 1, ..busy(1, 1.0, seconds) };
+    assert_eq!(decide(&[ready(5)], &[building(9.0)], 0)[&1], wait(Reason::Busy, Some(4)));
+    assert_eq!(decide(&[ready(5)], &[building(9.0)], 4)[&1], claim(&[5]));
+    assert_eq!(decide(&[ready(5)], &[building(9.0)], 9)[&1], wait(Reason::Busy, None), "overdue");
+    assert_eq!(decide(&[ready(5)], &[building(60.0)], 59)[&1], wait(Reason::Busy, None), "who knows");
+    // Nor does an idle one get what it would only begin after a minute.
+    let idle = Drone { ahead: 1, ..drone(1, 2) };
+    assert_eq!(decide(&[ready(5), ready(6)], &[idle], 0)[&1], claim(&[5]));
 }
 
 #[test]
@@ -279,14 +292,14 @@ prop_compose! {
 
 prop_compose! {
     fn any_drone()(
-        id in 0..6_i64, speed in 0.1..8.0, memory in 0..20_u64, wants in 0..3_usize,
+        id in 0..6_i64, speed in 0.1..8.0, memory in 0..20_u64, wants in 0..3_usize, ahead in 0..2_usize,
         works in proptest::collection::vec((100..110_i64, 0.0..1e4, proptest::option::of(0..1000_i64)), 0..3),
     ) -> Drone {
         let works = works.into_iter().enumerate();
         let work = works.map(|(place, (package, seconds, started))| {
             work(1000 * id + 100 * i64::try_from(place).unwrap() + package, seconds, started)
         });
-        Drone { speed, has: Needs { memory_bytes: memory, disk_bytes: 1 }, work: work.collect(), ..drone(id, wants) }
+        Drone { speed, has: Needs { memory_bytes: memory, disk_bytes: 1 }, work: work.collect(), ahead, ..drone(id, wants) }
     }
 }
 

@@ -129,6 +129,7 @@ impl<'a> Swarm<'a> {
             has: Needs::default(),
             epochs: [epoch()].into(),
             wants: 1 + fleet.ahead,
+            ahead: fleet.ahead,
             returns_until: None,
             work: Vec::new(),
         };
@@ -298,14 +299,15 @@ mod tests {
     #[test]
     fn bad_estimates_cost_little() {
         let graph = world();
-        let ratios: Vec<_> = (0..40)
-            .map(|seed| {
-                ratio(&graph, EIGHT, Policy::EarliestFinish, Luck { noise: 0.5, seed, failures: 0.0 })
-            })
-            .collect();
-        let mean = ratios.iter().sum::<f64>() / 40.0;
-        let worst = ratios.iter().copied().fold(0.0, f64::max);
-        assert!(mean <= 1.05 && worst <= 1.15, "mean {mean}, worst {worst}");
+        let fleets = [0, 1].map(|ahead| fleet(EIGHT, ahead, Strategy::default()));
+        for fleet in fleets {
+            let luck = |seed| Luck { noise: 0.5, seed, failures: 0.0 };
+            let ratio = |seed| simulate(&graph, &fleet, Policy::EarliestFinish, luck(seed)).ratio;
+            let ratios: Vec<_> = (0..40).map(ratio).collect();
+            let mean = ratios.iter().sum::<f64>() / 40.0;
+            let worst = ratios.iter().copied().fold(0.0, f64::max);
+            assert!(mean <= 1.05 && worst <= 1.15, "{} ahead: mean {mean}, worst {worst}", fleet.ahead);
+        }
     }
 
     prop_compose! {

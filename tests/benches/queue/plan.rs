@@ -59,6 +59,7 @@ fn snapshot(drones: i64, asking: i64) -> Snapshot {
             has: Needs::default(),
             epochs: [epoch].into(),
             wants: usize::from(asks),
+            ahead: 0,
             returns_until: None,
             work: if asks { vec![] } else { vec![work] },
         }
