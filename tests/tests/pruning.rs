@@ -10,7 +10,7 @@ use swarm_tests::database::Database;
 
 /// Three years of nights, the last one today. Each night a fifteenth of thirty packages is built again, in a root with
 /// `test/p0x`, but for `test/p29x`, which is built in the first night alone; the generations of the last ten nights are
-/// kept. In the second night there was also `test/gone`.
+/// kept. In the second night there was also `test/gone`, which the newest definition has in its toolchain.
 const YEARS: &str = "
 INSERT INTO targets (name) VALUES ('box');
 INSERT INTO drones (name, machine_id) VALUES ('one', '1');
@@ -37,6 +37,8 @@ BEGIN
         INSERT INTO generations (target_id, run_id, number, state, promoted_at, removed_at)
             VALUES (1, run, night, CASE WHEN night = 1095 THEN 'current' ELSE 'retired' END::generation_state, at,
                     CASE WHEN night <= 1085 THEN at + interval '10 days' END) RETURNING id INTO generation;
+        INSERT INTO nightlies (target_id, host, period_seconds, started_at, ended_at, result, run_id)
+            VALUES (1, 'w', 86400, at, at, 'succeeded', run);
         FOR number IN 0..30 LOOP
             CONTINUE WHEN number = 30 AND night <> 2;
             IF night = 1 OR night = 2 AND number = 30 OR number < 29 AND number % 15 = night % 15 THEN
@@ -50,7 +52,7 @@ BEGIN
                 INSERT INTO attempt_usage VALUES (currval('attempts_id_seq'), false, 1, 1, 1, 1, 1, 1, 1, 1);
                 INSERT INTO attempt_pulse VALUES (currval('attempts_id_seq'), 1, at);
                 INSERT INTO artifacts (target_id, epoch_id, attempt_id, cpv, build_id, built, published, size, path)
-                    SELECT 1, night, currval('attempts_id_seq'), cpv, 1, repeat('b', 64), repeat('c', 64), 1, cpv
+                    SELECT 1, night, currval('attempts_id_seq'), cpv, 1, repeat('b', 64), repeat(CASE number WHEN 30 THEN 'd' ELSE 'c' END, 64), 1, cpv
                     FROM packages WHERE id = package RETURNING id INTO artifact;
                 INSERT INTO builds (target_id, drone_id, cpv, seconds, memory_bytes, disk_bytes, halvings)
                     SELECT 1, 1, cpv, 60, 1, 1, 0 FROM packages WHERE id = package;
@@ -69,6 +71,7 @@ BEGIN
         INSERT INTO events (at, kind, run_id) SELECT at, 'run.promoted', run FROM generate_series(1, 20);
     END LOOP;
 END $$;
+UPDATE definitions SET toolchain = jsonb_build_array(jsonb_build_object('published', repeat('d', 64))) WHERE number = 1095;
 ANALYZE;";
 
 async fn count(pool: &PgPool, what: &'static str) -> i64 {
@@ -102,6 +105,7 @@ async fn years_of_history_stay_bounded_and_what_is_needed_stays() {
         ("SELECT count(*) FROM sessions", NIGHTS),
         ("SELECT count(*) FROM epochs", NIGHTS),
         ("SELECT count(*) FROM definitions", NIGHTS),
+        ("SELECT count(*) FROM nightlies", NIGHTS),
         ("SELECT count(*) FROM attempt_pulse", 0),
     ] {
         let rows = count(&pool, table).await;
@@ -123,6 +127,9 @@ async fn years_of_history_stay_bounded_and_what_is_needed_stays() {
     assert!(published.iter().any(|one| one.cpv.to_string() == "test/p29x-1"), "built with what `two` made");
     tx.rollback().await.unwrap();
 
+    let second = sqlx::query_scalar("SELECT cpv FROM packages WHERE run_id = 2 ORDER BY position");
+    let second: Vec<String> = second.fetch_all(&pool).await.unwrap();
+    assert_eq!(second, ["test/p0x-1", "test/gone-1"], "the toolchain of a definition that drones hold");
     let history = History::of(history::of_target(&pool, RunId(1095)).await.unwrap());
     let seconds = history.seconds(&"test/gone-1".parse().unwrap());
     assert_eq!(seconds, Some(60.0), "estimates outlive their runs");

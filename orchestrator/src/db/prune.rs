@@ -44,6 +44,7 @@ pub async fn round(db: &PgPool, ages: Ages) -> sqlx::Result<u64> {
     deleted += batches(BATCH, || sessions(db, runs_age)).await?;
     deleted += batches(BATCH, || epochs(db, runs_age)).await?;
     deleted += batches(BATCH, || definitions(db, runs_age)).await?;
+    deleted += batches(BATCH, || nightlies(db, runs_age)).await?;
     deleted += batches(BATCH, || join_tokens(db, runs_age)).await?;
     Ok(deleted)
 }
@@ -123,15 +124,17 @@ async fn old_runs(db: impl PgExecutor<'_>, age: f64) -> sqlx::Result<Vec<RunId>>
     .await
 }
 
-/// A run's packages but for those whose artifacts a generation or another run's package has, and what those were built
-/// with. A package, its attempts and their artifacts point at each other, so they go in one statement.
+/// A run's packages but for those whose artifacts a generation, another run's package or a definition's toolchain has, and
+/// what those were built with. A package, its attempts and their artifacts point at each other, so they go in one statement.
 async fn packages(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<u64> {
     let deleted = sqlx::query!(
         "WITH RECURSIVE needed AS (
              SELECT p.id FROM packages p JOIN attempts a ON a.package_id = p.id JOIN artifacts f ON f.attempt_id = a.id
              WHERE p.run_id = $1
                AND (EXISTS (SELECT FROM generation_artifacts g WHERE g.artifact_id = f.id)
-                    OR EXISTS (SELECT FROM packages q WHERE q.artifact_id = f.id AND q.id <> p.id))
+                    OR EXISTS (SELECT FROM packages q WHERE q.artifact_id = f.id AND q.id <> p.id)
+                    OR EXISTS (SELECT FROM definitions d WHERE d.target_id = f.target_id
+                               AND d.toolchain @> jsonb_build_array(jsonb_build_object('published', f.published))))
              UNION
              SELECT w.on_package_id FROM needed n JOIN waits w ON w.package_id = n.id
          ), old AS (
@@ -162,6 +165,7 @@ async fn looked_through(db: &PgPool, run: RunId) -> sqlx::Result<u64> {
     if empty {
         sqlx::query!("DELETE FROM resolutions WHERE run_id = $1", run.0).execute(&mut *tx).await?;
         sqlx::query!("DELETE FROM gates WHERE run_id = $1", run.0).execute(&mut *tx).await?;
+        sqlx::query!("UPDATE nightlies SET run_id = NULL WHERE run_id = $1", run.0).execute(&mut *tx).await?;
         sqlx::query!(
             "UPDATE runs SET predecessor_id = NULLIF(predecessor_id, $1), mends_id = NULLIF(mends_id, $1)
              WHERE predecessor_id = $1 OR mends_id = $1",
@@ -218,6 +222,20 @@ async fn definitions(db: impl PgExecutor<'_>, age: f64) -> sqlx::Result<u64> {
         age,
         BATCH,
         super::definitions::KEPT
+    );
+    Ok(deleted.execute(db).await?.rows_affected())
+}
+
+/// But for the newest of a target, which says when the next one is due.
+async fn nightlies(db: impl PgExecutor<'_>, age: f64) -> sqlx::Result<u64> {
+    let deleted = sqlx::query!(
+        "DELETE FROM nightlies WHERE id IN (
+             SELECT n.id FROM nightlies n
+             WHERE n.ended_at < swarm_now() - make_interval(secs => $1)
+               AND n.id < (SELECT max(id) FROM nightlies WHERE target_id = n.target_id)
+             ORDER BY n.id LIMIT $2)",
+        age,
+        BATCH
     );
     Ok(deleted.execute(db).await?.rows_affected())
 }
