@@ -169,9 +169,9 @@ async fn reduced(db: &PgPool, package: PackageId) -> sqlx::Result<Vec<ReducedUse
     sqlx::query_as!(
         ReducedUse,
         r#"SELECT p.cpv AS "cpv: Cpv", p.disabled AS "disabled: Vec<UseFlag>" FROM packages p
-           WHERE p.disabled <> '{}'
-             AND (p.id = $1 OR p.cpv <> (SELECT cpv FROM packages WHERE id = $1)
-                  AND p.id IN (SELECT on_package_id FROM waits WHERE package_id = $1))
+           -- By id alone: a condition with OR reads the whole table.
+           WHERE p.id = ANY ($1::bigint || ARRAY(SELECT on_package_id FROM waits WHERE package_id = $1))
+             AND p.disabled <> '{}' AND (p.id = $1 OR p.cpv <> (SELECT cpv FROM packages WHERE id = $1))
            ORDER BY p.cpv"#,
         package.0
     )

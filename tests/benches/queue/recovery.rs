@@ -13,7 +13,7 @@ const DRONES: usize = 8;
 const DEAD: usize = 3;
 
 pub(crate) async fn run() {
-    let times = "heartbeat_seconds = 5\ngrace_seconds = 60\nmaintenance_seconds = 60\n";
+    let times = "heartbeat_seconds = 5\ngrace_seconds = 60\n";
     let swarm = Swarm::start_with(Settings { times, ..Settings::default() }).await;
     let drones = join_all((0..DRONES).map(|index| hand_off::join(&swarm, index))).await;
     let mut hearts: Vec<_> = drones.iter().map(ScriptedDrone::heart).collect();

@@ -13,11 +13,13 @@ use swarm_tests::swarm::{Settings, Swarm};
 /// Drones, and how many of the packages they build: one alone would take half an hour for all.
 const SHAPES: [(usize, usize); 4] = [(1, 30), (10, 300), (50, 2000), (100, 2000)];
 const PACKAGES: usize = 2000;
+/// Those of production.
+const TIMES: &str = "heartbeat_seconds = 5\ngrace_seconds = 60\n";
 const BUILD: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run() {
     for (count, packages) in SHAPES {
-        let swarm = Swarm::start_with(Settings { times: hand_off::TIMES, ..Settings::default() }).await;
+        let swarm = Swarm::start_with(Settings { times: TIMES, ..Settings::default() }).await;
         let drones = join_all((0..count).map(|index| hand_off::join(&swarm, index))).await;
         let _hearts: Vec<_> = drones.iter().map(swarm_tests::drone::ScriptedDrone::heart).collect();
         swarm.run(epoch(), crate::plans::chains(&[(PACKAGES, 1, 1.0)])).await;

@@ -1,7 +1,7 @@
 //! Throughput while somebody holds a snapshot: dead rows cannot be removed then, and a queue that scans past them gets
 //! slower and slower. A minute with none, a minute with one, in slices that would show a trend.
 
-use crate::throughput::{CLIENTS, build, enrol};
+use crate::throughput::{CLIENTS, TIMES, build, enrol};
 use crate::{plans, report};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ const PHASE: Duration = Duration::from_mins(1);
 const EACH: usize = 100;
 /// The fastest machine known builds less than this in two phases.
 const CHAINS: usize = 64;
-const CHAIN_LENGTH: usize = 1500;
+const CHAIN_LENGTH: usize = 500;
 
 pub(crate) async fn run() {
-    let swarm = Swarm::start_with(Settings { times: crate::hand_off::TIMES, ..Settings::default() }).await;
+    let swarm = Swarm::start_with(Settings { times: TIMES, ..Settings::default() }).await;
     let drones = enrol(&swarm).await;
     swarm.run(epoch(), plans::chains(&[(CHAINS, CHAIN_LENGTH, 1.0)])).await;
     let _hearts: Vec<_> = drones.iter().map(ScriptedDrone::heart).collect();

@@ -25,7 +25,7 @@ pub(crate) const CLIENTS: usize = 8;
 const ROUNDS: usize = 5;
 /// Packages of one client in one round.
 const EACH: usize = 100;
-const TIMES: &str = "heartbeat_seconds = 5\ngrace_seconds = 60\nmaintenance_seconds = 60\n";
+pub(crate) const TIMES: &str = "heartbeat_seconds = 5\ngrace_seconds = 60\nmaintenance_seconds = 60\n";
 
 /// The drones' chains: as many packages are ready at any time, until the end.
 const CHAINS: usize = 64;
