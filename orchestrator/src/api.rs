@@ -96,6 +96,7 @@ fn admin_routes(limit: usize) -> Router<Shared> {
         .route("/packages/{package}/why", get(why::package))
         .route("/packages/{package}/release", post(runs::release))
         .route("/packages/{package}/retry", post(runs::retry))
+        .route("/packages/{package}/priority", put(runs::prioritise))
         .route("/attempts/{attempt}", get(runs::attempt))
         .route("/attempts/{attempt}/log", get(runs::log))
         .route("/drones", get(admin::drones))

@@ -93,7 +93,7 @@ fn replay(history: &mut History, event: &Event) {
             history.kept = true;
         }
         // As it stands, whatever that is.
-        "package.carried_over" => {}
+        "package.carried_over" | "package.prioritised" => {}
         other => panic!("the checker does not know {other}"),
     }
     if let (Some(attempt), Some(drone)) = (attempt, event.drone) {

@@ -152,3 +152,32 @@ async fn a_claim_lock_that_was_left_behind_delays_by_no_more_than_itself() {
     let claim = drone.claim(4).await.expect("well before the next poll, which comes after five seconds");
     assert_eq!(claim.package, package);
 }
+
+/// What has more goes first, and so does what it waits for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_wish_goes_before_rank() {
+    use swarm_protocol::Code;
+    let swarm = Swarm::start().await;
+    let names = ["test/wanted-1", "test/its-library-1", "test/long-1", "test/behind-long-1"];
+    let mut plan = plans::plan(&names, &[(0, 1), (3, 2)]);
+    plan.packages[2].estimate_seconds = Some(1000.0);
+    let run = swarm.run(plans::epoch(), plan).await;
+    let wanted = swarm.package(run, "test/wanted-1").await;
+    for nonsense in [-101, 101] {
+        let error = swarm.admin.prioritise(wanted.id, nonsense).await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::InvalidValue));
+    }
+    assert_eq!(swarm.admin.prioritise(wanted.id, 7).await.unwrap().priority, 7);
+    assert_eq!(swarm.package(run, "test/its-library-1").await.priority, 7);
+    assert_eq!(swarm.package(run, "test/long-1").await.priority, 0);
+    let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
+    for cpv in ["test/its-library-1", "test/wanted-1", "test/long-1", "test/behind-long-1"] {
+        let claim = drone.claim(5).await.unwrap();
+        assert_eq!(claim.cpv.to_string(), cpv);
+        drone.build(&claim).await;
+    }
+    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    let error = swarm.admin.prioritise(wanted.id, 1).await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::WrongState));
+    checker::check(&swarm.admin, &swarm.database.pool).await;
+}

@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Why(why::Asked),
     /// End the pause of packages that wait after a failure: they may be claimed at once.
     Retry(package::Named),
+    /// Say how urgent a package is: it goes before what has less, and so does what it waits for.
+    Priority(package::Prioritised),
     /// Packages that failed for reasons of their own.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -130,6 +132,8 @@ mod tests {
             "swarm package 12",
             "swarm package app-misc/jq-1.7 --run 7",
             "swarm retry app-misc/jq 12",
+            "swarm priority app-misc/jq 10",
+            "swarm priority 12 -5 --run 7",
             "swarm quarantine list --run 7",
             "swarm quarantine release app-misc/jq 12",
             "swarm quarantine release --all",

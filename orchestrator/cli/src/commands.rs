@@ -34,6 +34,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
         Command::Package(which) => package::show(context, which).await,
         Command::Why(asked) => why::show(context, asked).await,
         Command::Retry(which) => package::retry(context, which).await,
+        Command::Priority(which) => package::prioritise(context, which).await,
         Command::Quarantine(command) => quarantine::run(context, command).await,
         Command::Attempt(command) => attempt::run(context, command).await,
         Command::Log(arguments) => log::log(context, arguments).await,

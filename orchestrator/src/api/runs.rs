@@ -4,6 +4,7 @@ use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::error::ApiError;
 use super::extract::{Json, Path, Query};
+use crate::db::events::{self, NewEvent};
 use crate::db::runs::{Filter, RunError};
 use crate::db::transition::{ApplyError, Note, Subject};
 use crate::db::{attempts, history, logs, packages, runs, targets};
@@ -16,7 +17,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{AppendHeaders, IntoResponse};
 use serde::Deserialize;
 use swarm_protocol::Code;
-use swarm_protocol::admin::{Attempt, AttemptDetail, LogPage, NewRun, Package, PackageDetail, Run};
+use swarm_protocol::admin::{Attempt, AttemptDetail, LogPage, NewRun, Package, PackageDetail, Priority, Run};
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::{AttemptId, EpochId, PackageId, RunId, TargetId};
@@ -242,6 +243,39 @@ pub async fn retry(
         )),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a priority may be.
+const PRIORITIES: std::ops::RangeInclusive<i16> = -100..=100;
+
+/// Gives a package, and what it waits for, a priority.
+pub async fn prioritise(
+    State(app): State<Shared>,
+    _: Admin,
+    Path(package): Path<PackageId>,
+    Json(Priority { priority }): Json<Priority>,
+) -> Result<axum::Json<Package>, ApiError> {
+    if !PRIORITIES.contains(&priority) {
+        let detail = format!("priority is {} to {}", PRIORITIES.start(), PRIORITIES.end());
+        return Err(ApiError::new(Code::InvalidValue, detail));
+    }
+    let before = package_answer(&app, package).await?;
+    let mut tx = app.db.begin().await?;
+    let Some(run) = packages::prioritise(&mut tx, package, priority).await? else {
+        return Err(ApiError::new(Code::WrongState, format!("the run of {} builds no more", before.cpv)));
+    };
+    let data = serde_json::json!({ "priority": priority });
+    let event = NewEvent {
+        kind: "package.prioritised",
+        run: Some(run),
+        package: Some(package),
+        data,
+        ..NewEvent::default()
+    };
+    events::append(&mut tx, event).await?;
+    tx.commit().await?;
+    app.wake.all();
+    package_answer(&app, package).await
 }
 
 /// `?since=CURSOR`.

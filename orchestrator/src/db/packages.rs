@@ -3,7 +3,7 @@
 use super::attempts;
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::collections::BTreeMap;
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{Artifact, Need, Neighbour, Package, PackageDetail};
@@ -20,6 +20,7 @@ struct Row {
     state: PackageState,
     unmet: i32,
     rank: f64,
+    priority: i16,
     attempts: i32,
     holder: Option<String>,
     not_before: Option<DateTime<Utc>>,
@@ -49,6 +50,7 @@ impl From<Row> for Package {
             state: row.state,
             unmet: row.unmet,
             rank: row.rank,
+            priority: row.priority,
             attempts: row.attempts,
             drone: row.holder,
             not_before: row.not_before,
@@ -68,7 +70,7 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.stage, p.slot AS "slot: Slot",
-                  p.state AS "state: PackageState", p.unmet, p.rank, p.attempts,
+                  p.state AS "state: PackageState", p.unmet, p.rank, p.priority, p.attempts,
                   (SELECT h.name FROM attempts l JOIN drones h ON h.id = l.drone_id
                    WHERE l.package_id = p.id AND l.phase <> 'ended') AS holder, p.not_before, p.reason,
                   f.built AS "built?: Digest", f.published AS "published?: Digest", f.build_id AS "build_id?: BuildId",
@@ -83,6 +85,33 @@ pub async fn list(
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(Package::from).collect())
+}
+
+/// Gives a package this priority, and what it waits for as much at least; nothing where its run is over.
+pub async fn prioritise(tx: &mut PgConnection, id: PackageId, priority: i16) -> sqlx::Result<Option<RunId>> {
+    let run = sqlx::query_scalar!(
+        r#"SELECT r.id AS "id: RunId" FROM runs r JOIN packages p ON p.run_id = r.id
+           WHERE p.id = $1 AND r.state IN ('building', 'frozen') FOR SHARE OF r"#,
+        id.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    // The rows are locked in the order of their ids, as everywhere (law 1).
+    sqlx::query!(
+        "WITH RECURSIVE cone AS (
+             SELECT $1::bigint AS id UNION SELECT w.on_package_id FROM cone c JOIN waits w ON w.package_id = c.id),
+         locked AS (
+             SELECT id FROM packages WHERE id IN (SELECT id FROM cone) AND (state <> 'received' OR id = $1)
+             ORDER BY id FOR UPDATE)
+         UPDATE packages p SET priority = CASE WHEN p.id = $1 THEN $2 ELSE GREATEST(p.priority, $2) END
+         FROM locked l WHERE p.id = l.id AND $3",
+        id.0,
+        priority,
+        run.is_some()
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(run)
 }
 
 /// A package with its surroundings.

@@ -1,4 +1,4 @@
-//! `swarm packages`, `swarm package` and `swarm retry`.
+//! `swarm packages`, `swarm package`, `swarm retry` and `swarm priority`.
 
 use super::attempt;
 use crate::connection::Context;
@@ -54,6 +54,19 @@ pub(crate) struct Named {
     run: Option<RunId>,
 }
 
+/// Which package, and how urgent it is.
+#[derive(Args, Debug)]
+pub(crate) struct Prioritised {
+    /// Its id, or its name: category/name-version, category/name, or the name alone.
+    package: String,
+    /// -100 to 100; 0 is nobody's wish. What has more goes first, whatever its rank.
+    #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(i16).range(-100..=100))]
+    priority: i16,
+    /// The run in which a name is looked for; the open ones where absent.
+    #[arg(long)]
+    run: Option<RunId>,
+}
+
 fn state(text: &str) -> Result<PackageState, String> {
     let state = PackageState::ALL.iter().find(|state| state.as_str() == text);
     state.copied().ok_or_else(|| {
@@ -94,6 +107,16 @@ pub(crate) async fn retry(context: &Context, which: &Named) -> Result<Exit, Fail
     context.output.show(&packages, |packages| {
         let lines = packages.iter().map(|package| format!("{} may be tried again at once.", package.cpv));
         lines.collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// `swarm priority`.
+pub(crate) async fn prioritise(context: &Context, which: &Prioritised) -> Result<Exit, Failure> {
+    let id = names::package(context, &which.package, which.run).await?;
+    let package = context.ask(context.client.prioritise(id, which.priority)).await?;
+    context.output.show(&package, |package| {
+        format!("{} has priority {}; what it waits for has as much at least.", package.cpv, package.priority)
     })?;
     Ok(Exit::Ok)
 }
@@ -156,6 +179,9 @@ fn shown(detail: &PackageDetail) -> String {
     if package.stage > 0 {
         let what = format!("{}, of packages that need each other; not in the generation", package.stage);
         rows.insert(1, ("stage", what));
+    }
+    if package.priority != 0 {
+        rows.push(("priority", package.priority.to_string()));
     }
     let flags: Vec<_> = detail.use_flags.iter().map(ToString::to_string).collect();
     if !flags.is_empty() {

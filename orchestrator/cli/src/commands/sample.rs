@@ -301,6 +301,7 @@ pub(crate) fn packages() -> Vec<Package> {
         state,
         unmet: 0,
         rank: 3792.4,
+        priority: 0,
         attempts: 1,
         drone: (state == PackageState::Delegated).then(|| "ant".to_owned()),
         not_before: None,

@@ -27,6 +27,9 @@ pub struct Package {
     pub unmet: i32,
     /// Its scheduling rank in seconds: its own estimate and the longest chain behind it.
     pub rank: f64,
+    /// A person's wish: what has more goes first, whatever its rank.
+    #[serde(default)]
+    pub priority: i16,
     /// Attempts so far.
     pub attempts: i32,
     /// The drone that holds it.
@@ -41,6 +44,14 @@ pub struct Package {
     /// What it is, who wants it, and why it is built; not known of a plan that a person posted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<About>,
+}
+
+/// `PUT /api/v1/packages/{package}/priority`: a person's wish. What the package waits for gets as much at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Priority {
+    /// -100 to 100; 0 is nobody's wish.
+    pub priority: i16,
 }
 
 /// `GET /api/v1/packages/{package}`: a package with its surroundings.

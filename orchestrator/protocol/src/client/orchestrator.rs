@@ -4,8 +4,8 @@ use super::{ClientError, Http, checked, json, segment};
 use crate::admin::{
     Attempt, AttemptDetail, BundleAccess, BundleUpload, DefinitionEntry, Distrusted, Drone, DroneOrder,
     EndNightly, Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewNightly, NewRun,
-    NewTarget, NewToken, Nightlies, Nightly, OfferBundles, Package, PackageDetail, PushedDefinition,
-    Republish, Run, Status, Target, Token, Why, Workstation, World,
+    NewTarget, NewToken, Nightlies, Nightly, OfferBundles, Package, PackageDetail, Priority,
+    PushedDefinition, Republish, Run, Status, Target, Token, Why, Workstation, World,
 };
 use crate::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, DefinitionsAnswer, DefinitionsRequest,
@@ -285,6 +285,12 @@ impl AdminClient {
     /// Ends the pause after a package's last failure.
     pub async fn retry(&self, package: PackageId) -> Result<Package, ClientError> {
         self.0.post(&format!("/api/v1/packages/{package}/retry"), &()).await
+    }
+
+    /// Gives a package a priority.
+    pub async fn prioritise(&self, package: PackageId, priority: i16) -> Result<Package, ClientError> {
+        let request = self.0.request(Method::PUT, &format!("/api/v1/packages/{package}/priority"));
+        json(request.json(&Priority { priority })).await
     }
 
     /// The log of an attempt, as the build wrote it.
