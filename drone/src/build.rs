@@ -259,7 +259,8 @@ impl Work<'_> {
         }
         let config = &shop.link.config;
         let terms = Terms {
-            jobs: (config.jobs(guard.limits().cores) >> self.claim.halvings.min(15)).max(1),
+            jobs: (guard.limits().jobs(config.jobs(guard.limits().cores)) >> self.claim.halvings.min(15))
+                .max(1),
             network: self.network(step),
             ccache_bytes: config.ccache.map(|ccache| ccache.max_bytes),
         };

@@ -39,6 +39,12 @@ pub struct Rule {
     /// Logical processors.
     #[serde(default)]
     pub cores: Option<u16>,
+    /// `make -jN`, in place of the drone's own `jobs`.
+    #[serde(default)]
+    pub jobs: Option<u16>,
+    /// Bytes of memory that one of these jobs may need: there are no more jobs than the build's memory has room for.
+    #[serde(default)]
+    pub job_memory_bytes: Option<u64>,
     /// Bytes that a build may write into its root and its PKGDIR.
     #[serde(default)]
     pub disk_bytes: Option<u64>,
@@ -61,9 +67,10 @@ impl Rule {
 
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let counts = [self.cores, self.jobs].map(|count| count.map(u64::from));
         let amounts =
-            [self.memory_bytes, self.processes, self.disk_bytes, self.seconds, self.cores.map(u64::from)];
-        if amounts.contains(&Some(0)) {
+            [self.memory_bytes, self.processes, self.job_memory_bytes, self.disk_bytes, self.seconds];
+        if amounts.contains(&Some(0)) || counts.contains(&Some(0)) {
             return Err(("limits", "an amount must be at least 1"));
         }
         if self.network == Some(true) && self.atom.is_none() {
@@ -82,6 +89,10 @@ pub struct Limits {
     pub processes: u64,
     /// Logical processors.
     pub cores: u16,
+    /// Parallel jobs, where a rule has a word on them.
+    pub jobs: Option<u16>,
+    /// Bytes of memory for each of them.
+    pub job_memory_bytes: Option<u64>,
     /// Bytes on disk.
     pub disk_bytes: Option<u64>,
     /// Seconds of wall-clock time.
@@ -102,6 +113,8 @@ impl Limits {
             memory_bytes: memory_bytes - memory_bytes / 10,
             processes: PROCESSES,
             cores,
+            jobs: None,
+            job_memory_bytes: None,
             disk_bytes: None,
             seconds: None,
             network: false,
@@ -116,11 +129,20 @@ impl Limits {
             self.processes = rule.processes.unwrap_or(self.processes);
             // A rule can narrow the drone's processors, not add to them.
             self.cores = rule.cores.map_or(self.cores, |cores| cores.min(self.cores));
+            self.jobs = rule.jobs.or(self.jobs);
+            self.job_memory_bytes = rule.job_memory_bytes.or(self.job_memory_bytes);
             self.disk_bytes = rule.disk_bytes.or(self.disk_bytes);
             self.seconds = rule.seconds.or(self.seconds);
             self.network = rule.network.unwrap_or(self.network);
         }
         self
+    }
+
+    /// How many jobs a build has beside each other, where it usually has so many; one at least.
+    #[must_use]
+    pub fn jobs(&self, usual: u16) -> u16 {
+        let room = self.job_memory_bytes.map_or(u64::MAX, |each| self.memory_bytes / each.max(1));
+        self.jobs.unwrap_or(usual).min(u16::try_from(room).unwrap_or(u16::MAX)).max(1)
     }
 }
 
@@ -159,6 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn jobs_are_as_many_as_a_rule_says_and_the_memory_has_room_for() {
+        let rules = rules(
+            "[[limits]]\njob_memory_bytes = 300\n\
+             [[limits]]\natom = \"dev-qt/qtwebengine\"\njobs = 2\n\
+             [[limits]]\natom = \"dev-lang/rust\"\njob_memory_bytes = 2000",
+        )
+        .unwrap();
+        let jobs = |cpv| limits(&rules, "desk", cpv).jobs(8);
+        assert_eq!(jobs("a/b-1"), 3, "of 900 bytes");
+        assert_eq!(jobs("dev-qt/qtwebengine-6"), 2);
+        assert_eq!(jobs("dev-lang/rust-1.80"), 1, "there is always one");
+        assert_eq!(limits(&[], "desk", "a/b-1").jobs(8), 8);
+    }
+
+    #[test]
     fn without_rules_the_machine_sets_the_limits() {
         let free = limits(&[], "desk", "a/b-1");
         assert_eq!((free.memory_bytes, free.cores, free.network), (900, 4, false));
@@ -171,7 +208,7 @@ mod tests {
         {
             assert!(rules(&format!("[[limits]]\n{text}")).is_err(), "{text}");
         }
-        for text in ["processes = 0", "network = true"] {
+        for text in ["processes = 0", "jobs = 0", "job_memory_bytes = 0", "network = true"] {
             assert!(rules(&format!("[[limits]]\n{text}")).unwrap()[0].check().is_err(), "{text}");
         }
     }
