@@ -208,7 +208,8 @@ fn told(stage: Stage, ending: Ending, tail: &str, network: bool) -> (FailureClas
     }
 }
 
-fn last_lines(log: &str, count: usize) -> String {
+/// The last lines of what a command said.
+pub(crate) fn last_lines(log: &str, count: usize) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }

@@ -3,13 +3,11 @@
 use super::root::{self, PROGRAM_DIR};
 use crate::config::Config;
 use crate::emerge;
-use crate::failure::Failure;
-use crate::root::process::Watch;
+use crate::failure::{Failure, last_lines};
 use crate::root::{AttemptDir, Command, End, Foundation, Launcher, Mount};
 use crate::stop::Stop;
 use serde::Deserialize;
 use serde_json::json;
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use swarm_protocol::gentoo::{Cpv, WorldAtom};
 use swarm_protocol::plan::Plan;
@@ -62,8 +60,8 @@ pub fn directories(config: &Config) -> PathBuf {
     config.state_dir.join("resolutions")
 }
 
-/// How much of the output is kept for a failure's reason, in bytes.
-const TAIL: usize = 2000;
+/// How much of the end of its output is told where it fails.
+const TOLD_LINES: usize = 12;
 
 impl Portage<'_> {
     /// Asks what a run has to build and to keep.
@@ -76,21 +74,12 @@ impl Portage<'_> {
 
     /// Runs the program in the prepared root, and gives what it wrote.
     pub async fn ask(&self) -> Result<Vec<u8>, Stop> {
-        let mut tail = VecDeque::new();
-        let watch = Watch {
-            output: &mut |bytes| {
-                tail.extend(bytes);
-                tail.drain(..tail.len().saturating_sub(TAIL));
-            },
-            started: &mut |_| {},
-            guard: None,
-            deadline: self.deadline,
-            cancel: self.cancel,
-        };
         let mut mounts = self.foundation.mounts().to_vec();
         mounts.extend(self.mounts.iter().cloned());
-        let end = self.launcher.run(self.foundation, self.dir, "resolve", mounts, &command(), watch).await?;
-        let said = String::from_utf8_lossy(tail.make_contiguous()).into_owned();
+        let limits = (self.deadline, self.cancel);
+        let command = command();
+        let run = self.launcher.run_quietly(self.foundation, self.dir, "resolve", mounts, &command, limits);
+        let (end, said) = run.await?;
         match end {
             End::Cancelled => Err(Stop::Cancelled),
             End::Timeout => {
@@ -105,6 +94,7 @@ impl Portage<'_> {
                 })
             }
             end => {
+                let said = last_lines(&said, TOLD_LINES);
                 Err(failed(FailureClass::Infrastructure, format!("the resolver ended with {end:?}: {said}")))
             }
         }
