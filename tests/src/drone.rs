@@ -177,6 +177,18 @@ impl ScriptedDrone {
         claim
     }
 
+    /// Claims two packages, and starts the first: the second is held ahead.
+    pub async fn claim_ahead(&self) -> (Claim, Claim) {
+        let mut claims = Vec::new();
+        while claims.len() < 2 {
+            let request = ClaimRequest { want: 2, ..self.claim_request(30) };
+            claims.splice(0..0, self.client.claim(&request).await.unwrap().claims);
+        }
+        let (second, first) = (claims.pop().unwrap(), claims.pop().unwrap());
+        self.start(&first).await.unwrap();
+        (first, second)
+    }
+
     /// No longer lists the claim.
     pub fn forget(&self, claim: &Claim) {
         self.held.lock().unwrap().retain(|attempt| *attempt != claim.attempt);

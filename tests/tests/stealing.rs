@@ -4,22 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::Code;
-use swarm_protocol::drone::Claim;
 use swarm_protocol::state::{Outcome, RunState};
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::swarm::Swarm;
 use swarm_tests::{checker, plans};
-
-/// Claims two packages, of which it starts the first: the second is held ahead.
-async fn ahead(drone: &ScriptedDrone) -> (Claim, Claim) {
-    let mut request = drone.claim_request(5);
-    request.want = 2;
-    let mut claims = drone.client.claim(&request).await.unwrap().claims;
-    assert_eq!(claims.len(), 2);
-    let (second, first) = (claims.pop().unwrap(), claims.pop().unwrap());
-    drone.start(&first).await.unwrap();
-    (first, second)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_drone_takes_what_is_held_and_the_former_holder_hears_of_it() {
@@ -27,7 +15,7 @@ async fn an_idle_drone_takes_what_is_held_and_the_former_holder_hears_of_it() {
     let run = swarm.run(plans::epoch(), plans::flat(2)).await;
     let victim = ScriptedDrone::join(&swarm, "victim", &plans::epoch()).await;
     let thief = ScriptedDrone::join(&swarm, "thief", &plans::epoch()).await;
-    let (building, held) = ahead(&victim).await;
+    let (building, held) = victim.claim_ahead().await;
     let stolen = thief.claim(10).await.expect("the second package");
     assert_eq!((stolen.package, stolen.number), (held.package, 2));
     assert_ne!((stolen.token, stolen.attempt), (held.token, held.attempt));
@@ -52,7 +40,7 @@ async fn what_is_started_is_never_taken() {
     swarm.run(plans::epoch(), plans::flat(2)).await;
     let victim = ScriptedDrone::join(&swarm, "victim", &plans::epoch()).await;
     let thief = ScriptedDrone::join(&swarm, "thief", &plans::epoch()).await;
-    let (_, held) = ahead(&victim).await;
+    let (_, held) = victim.claim_ahead().await;
     victim.start(&held).await.unwrap();
     assert!(thief.claim(1).await.is_none());
     checker::check(&swarm.admin, &swarm.database.pool).await;
@@ -77,7 +65,7 @@ async fn either_the_thief_has_it_or_the_victim() {
     let _hearts = [victim.heart(), thief.heart()];
     let mut stolen = 0;
     for round in 0..ROUNDS {
-        let (building, held) = ahead(&victim).await;
+        let (building, held) = victim.claim_ahead().await;
         let start = async {
             // Only who comes first varies by it: what is asserted holds in either order.
             tokio::time::sleep(Duration::from_millis(round as u64)).await;

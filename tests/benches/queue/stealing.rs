@@ -9,7 +9,6 @@ use std::time::Instant;
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{NewRun, NewTarget};
 use swarm_protocol::binhost::Provided;
-use swarm_protocol::drone::{Claim, ClaimRequest};
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::plans::epoch;
 use swarm_tests::swarm::{Settings, Swarm};
@@ -31,7 +30,7 @@ pub(crate) async fn run() {
         let working = load(&swarm, busy).await;
         let mut waited = Vec::new();
         for round in 0..ROUNDS {
-            let (first, held) = ahead(victim).await;
+            let (first, held) = victim.claim_ahead().await;
             let begun = Instant::now();
             let stolen = thief.claim(30).await.unwrap_or_else(|| panic!("nothing to steal in round {round}"));
             waited.push(begun.elapsed().as_secs_f64() * 1000.0);
@@ -53,18 +52,6 @@ pub(crate) async fn run() {
             "attempts": attempts.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         }));
     }
-}
-
-/// Claims two packages, of which it starts the first: the second is held ahead.
-async fn ahead(drone: &ScriptedDrone) -> (Claim, Claim) {
-    let mut claims = Vec::new();
-    while claims.len() < 2 {
-        let request = ClaimRequest { want: 2, ..drone.claim_request(30) };
-        claims.splice(0..0, drone.client.claim(&request).await.unwrap().claims);
-    }
-    let (second, first) = (claims.pop().unwrap(), claims.pop().unwrap());
-    drone.start(&first).await.unwrap();
-    (first, second)
 }
 
 /// Drones that build another target's packages, of another epoch, as fast as they can.
