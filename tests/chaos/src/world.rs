@@ -39,6 +39,9 @@ pub const DRONES: usize = 5;
 /// How long a drone may be silent in a world, in seconds.
 pub const GRACE: u32 = 4;
 
+/// Between two looks at what the swarm says: each costs it a call, and the processes here are looked after meanwhile.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 /// A jump of the clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Shift {
@@ -238,7 +241,7 @@ impl World {
         let admin = self.admin.clone();
         wait::until(seconds, what, async || {
             self.supervise().await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
             tokio::time::timeout(Duration::from_secs(5), condition(&admin)).await.ok().flatten()
         })
         .await

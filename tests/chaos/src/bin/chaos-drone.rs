@@ -33,6 +33,9 @@ use swarm_tests::gpkg;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+/// Between two heartbeats that are noted: several within the grace time, and a journal that stays short.
+const BETWEEN_BEATS: Duration = Duration::from_millis(400);
+
 struct Drone {
     link: Arc<Link>,
     script: Script,
@@ -71,7 +74,7 @@ impl Drone {
             let after = self.held();
             let held = before.into_iter().filter(|attempt| after.contains(attempt)).collect();
             self.journal.note(&Entry::Beat { asked, answered: now(), held });
-            tokio::time::sleep(Duration::from_millis(400)).await;
+            tokio::time::sleep(BETWEEN_BEATS).await;
         }
     }
 
