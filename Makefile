@@ -25,7 +25,7 @@ chaos: setup   ## Whole swarms under faults: SEEDS=100 of them from FIRST=0, JOB
 	target/release/chaos --first $(FIRST) --jobs $(JOBS) $(SEEDS)
 
 # Standard output is the report; what the preparations say goes to standard error.
-bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: roots, rebuild, overhead.
+bench:   ## Measure, JSON lines on standard output; `make bench-NAME` for one: roots, resolve, rebuild, overhead.
 	@$(MAKE) --no-print-directory setup >&2
 	@$(CARGO) build --release --workspace
 	@tests/with-services --durable $(CARGO) bench --quiet --package swarm-tests --bench swarm -- $(ONLY)

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`roots`] | a clean root, made, entered and removed; a look of the watchdog |
 //! | [`overhead`] | a swarm build beside plain `emerge --buildpkgonly`, in the same box |
+//! | [`resolve`] | from the start of a run to its plan, beside `emerge --pretend` |
 //! | [`rebuild`] | from a claim to the compiler, after a change of one line |
 //!
 //! Each also says how much memory the daemons hold at its start and at its end.
@@ -14,12 +15,13 @@
 mod common;
 mod overhead;
 mod rebuild;
+mod resolve;
 mod roots;
 
 pub(crate) use common::{host, processes, report};
 use std::process::ExitCode;
 
-const NAMES: [&str; 3] = ["roots", "rebuild", "overhead"];
+const NAMES: [&str; 4] = ["roots", "resolve", "rebuild", "overhead"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -32,6 +34,7 @@ async fn main() -> ExitCode {
     for name in wanted {
         match name {
             "roots" => roots::run().await,
+            "resolve" => resolve::run().await,
             "rebuild" => rebuild::run().await,
             _ => overhead::run().await,
         }
