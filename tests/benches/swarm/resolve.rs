@@ -5,13 +5,16 @@
 //! |---|---|---|
 //! | swarm | clean root, Portage's depgraph with the waits, edges and findings, the plan to the orchestrator, ranks, the rows | *started* to *planned*, by Postgres's clock |
 //! | pretend | `emerge --pretend --emptytree --with-bdeps=y` | emerge, by our clock |
+//!
+//! The repository has its metadata cache (`metadata/md5-cache`), as Gentoo's own has. Without one, Portage makes it: the
+//! swarm anew in each clean root.
 
 use crate::report;
 use serde_json::json;
 use std::time::Instant;
 use swarm_protocol::admin::{NewRun, World};
 use swarm_protocol::id::RunId;
-use swarm_tests::machines::{self, DroneMachine};
+use swarm_tests::machines::{self, DroneMachine, Machine, Place};
 use swarm_tests::swarm::{Settings, Swarm, target};
 use swarm_tests::wait;
 
@@ -24,9 +27,11 @@ pub(crate) async fn run() {
     let atoms: Vec<_> = machines::WORLD.split_whitespace().collect();
     let world = atoms.iter().map(|atom| atom.parse().unwrap()).collect();
     swarm.admin.set_world(&target(), &World { world, provided: machines::libc() }).await.unwrap();
-    let gate = swarm.path().join("gate");
-    std::fs::create_dir(&gate).unwrap();
-    let drone = DroneMachine::start(&swarm, "ant", &gate).await;
+    let repository = machines::repository(&swarm);
+    let maker = Machine::up("maker", "base", &[format!("{}:/var/db/repos/swarm-box", repository.display())]);
+    let _ = maker.ok(&["egencache", "--update", "--repo=swarm-box"]);
+    let place = Place { repository: Some(&repository), ..Place::default() };
+    let drone = DroneMachine::start_at(&swarm, "ant", place).await;
     let (mut resolved, mut pretended) = (Vec::new(), Vec::new());
     let mut packages = 0;
     for pair in 0..=PAIRS {
