@@ -98,7 +98,7 @@ async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals
             Ok(())
         })
     });
-    let router = api::router(app.clone());
+    let router = api::router(app.clone())?;
     let drained = stop.clone();
     tasks.spawn(async move {
         // Small answers must not wait for the peer's acknowledgement.

@@ -4,10 +4,11 @@
 use crate::digest::Digest;
 use crate::gentoo::{Cpv, RepoName, Slot, Soname, UseFlag, WorldAtom};
 use crate::id::{AttemptId, BuildId, GenerationNumber, PackageId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/targets/{target}/runs/{run}/stage`: validate an uploaded artifact, fix its path, make it visible.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// The package of the run.
@@ -21,7 +22,7 @@ pub struct Stage {
 }
 
 /// What was asked for; the artifact's metadata must agree (law 8).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// Its name and version.
@@ -43,7 +44,7 @@ pub struct Expected {
 }
 
 /// An artifact that is staged: signed, at its path, in the served staging view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Staged {
     /// The digest of the published bytes.
     pub published: Digest,
@@ -55,7 +56,7 @@ pub struct Staged {
 
 /// `PUT /api/v1/targets/{target}/runs/{run}/inherited`: the run's staging view shows these artifacts of earlier runs
 /// beside its own, and no other ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Inherit {
     /// The published digests, without duplicates.
@@ -64,7 +65,7 @@ pub struct Inherit {
 
 /// `POST /api/v1/targets/{target}/missing`: which of these artifacts have lost their bytes. Such a one can be neither
 /// inherited nor prepared (`gone`). The answer has the same form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Missing {
     /// Published digests.
@@ -75,7 +76,7 @@ pub struct Missing {
 /// that it has are good for another day.
 ///
 /// `POST /api/v1/bundles/retain`: these are needed; what is here and was no bundle, is one from now on. Others go when nobody has sent or asked for them for a day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bundles {
     /// The digests of the archives.
@@ -83,7 +84,7 @@ pub struct Bundles {
 }
 
 /// `PUT /api/v1/targets/{target}/generations/{number}`: write a complete generation that nobody sees yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prepare {
     /// The published digests of everything in it, without duplicates.
@@ -97,7 +98,7 @@ pub struct Prepare {
 }
 
 /// What workstations have from elsewhere, as Portage's own files in `/etc/portage/profile` declare it (portage(5)).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provided {
     /// `package.provided`: they satisfy atoms of their version, whatever slot and USE flags those name.
@@ -109,7 +110,7 @@ pub struct Provided {
 }
 
 /// What was prepared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Prepared {
     /// The generation.
     pub number: GenerationNumber,
@@ -122,7 +123,7 @@ pub struct Prepared {
 }
 
 /// `POST /api/v1/targets/{target}/promote`: switch the current generation by one rename.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Promote {
     /// The generation to switch to.
@@ -132,7 +133,7 @@ pub struct Promote {
 }
 
 /// `GET /api/v1/targets/{target}/current`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Current {
     /// The generation that clients see.
     pub number: Option<GenerationNumber>,
@@ -141,7 +142,7 @@ pub struct Current {
 }
 
 /// `GET /readyz`: the binhost can take writes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ready {
     /// `ready` or `degraded`.
     pub status: String,

@@ -11,10 +11,11 @@ use crate::drone::Dependency;
 use crate::epoch::{Epoch, Repository};
 use crate::gentoo::RepoName;
 use crate::id::DefinitionId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A directory tree, and the archive that it travels in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
     /// The tree's content, by which it is compared.
@@ -26,7 +27,7 @@ pub struct Bundle {
 }
 
 /// An ebuild repository, where it is in a root, and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RepositorySource {
     /// Its name.
@@ -38,7 +39,7 @@ pub struct RepositorySource {
 }
 
 /// Where a drone gets a repository at exactly its revision.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
     /// A commit, from a URI of `https` or `ssh`.
@@ -165,7 +166,7 @@ impl Source {
 }
 
 /// A target's definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Its row.

@@ -1,5 +1,6 @@
 //! BLAKE3 digests, written as 64 lower-case hexadecimal digits. They address artifacts and name epochs.
 
+use crate::schema::text_schema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -7,6 +8,8 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
+
+text_schema!(Digest, "A BLAKE3 digest", "^[0-9a-f]{64}$");
 
 /// A text that is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@
 //! Drones share them through the binhost: `PUT` and `GET /api/v1/distfiles/{blake2b}`. Whoever gets one knows from the
 //! Manifest what it must be, so nobody has to trust who sent it.
 
+use crate::schema::text_schema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -13,6 +14,8 @@ const BYTES: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Blake2b([u8; BYTES]);
+
+text_schema!(Blake2b, "A BLAKE2B digest", "^[0-9a-f]{128}$");
 
 /// A text that is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,10 +12,11 @@ use crate::id::{
 };
 use crate::state::AttemptPhase;
 use crate::ticket::SignedTicket;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/drone/enrol`: a join token becomes a drone's own bearer token. Needs no other token.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Enrol {
     /// The one-time token that an admin made.
@@ -27,7 +28,7 @@ pub struct Enrol {
 }
 
 /// The answer to [`Enrol`]; the token is shown this once.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Enrolled {
     /// The drone.
     pub drone: DroneId,
@@ -36,7 +37,7 @@ pub struct Enrolled {
 }
 
 /// `POST /api/v1/drone/sessions`: the drone's process has started. Ends the former session's attempts (law 6).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenSession {
     /// [`crate::PROTOCOL_VERSION`] of the drone.
@@ -54,7 +55,7 @@ pub struct OpenSession {
 }
 
 /// The answer to [`OpenSession`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
     /// The session, named in every later call.
     pub session: SessionId,
@@ -67,7 +68,7 @@ pub struct Session {
 }
 
 /// `POST /api/v1/drone/heartbeat`, every few seconds; below 1 KiB.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeat {
     /// The drone's session.
@@ -89,7 +90,7 @@ pub struct Heartbeat {
 }
 
 /// An attempt that a drone holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
     /// The attempt.
@@ -102,7 +103,7 @@ pub struct Held {
 }
 
 /// The answer to [`Heartbeat`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeartbeatAnswer {
     /// Attempts of `held` that are no longer this session's: stop and forget them, unless `regained` says otherwise.
     pub revoked: Vec<AttemptId>,
@@ -111,7 +112,7 @@ pub struct HeartbeatAnswer {
 }
 
 /// A reclaimed package that its returning drone keeps, under a new attempt (law 4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Regained {
     /// The attempt that was reclaimed.
     pub former: AttemptId,
@@ -121,7 +122,7 @@ pub struct Regained {
 
 /// `POST /api/v1/drone/definitions`: a long-poll for what the drone shall bring itself to. It is answered as soon as
 /// other definitions are wanted than those that are known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefinitionsRequest {
     /// The drone's session.
@@ -136,7 +137,7 @@ pub struct DefinitionsRequest {
 }
 
 /// A definition that a drone cannot bring itself to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unbrought {
     /// The definition.
@@ -146,7 +147,7 @@ pub struct Unbrought {
 }
 
 /// The answer to [`DefinitionsRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DefinitionsAnswer {
     /// All that are wanted now: those of open runs, and the newest of each target. What is not among them is needed no
     /// more.
@@ -154,7 +155,7 @@ pub struct DefinitionsAnswer {
 }
 
 /// A definition that drones shall hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WantedDefinition {
     /// The target.
     pub target: TargetName,
@@ -165,7 +166,7 @@ pub struct WantedDefinition {
 }
 
 /// `POST /api/v1/drone/claims`: a long-poll for work.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRequest {
     /// The drone's session.
@@ -189,7 +190,7 @@ pub struct ClaimRequest {
 }
 
 /// The answer to [`ClaimRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimAnswer {
     /// What the drone may build now; empty when nothing came within the time.
     pub claims: Vec<Claim>,
@@ -199,7 +200,7 @@ pub struct ClaimAnswer {
 }
 
 /// A drone's right to build one package.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Claim {
     /// The attempt; part of every report.
     pub attempt: AttemptId,
@@ -252,7 +253,7 @@ pub struct Claim {
 }
 
 /// A package with flags off that the epoch's configuration turns on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReducedUse {
     /// The package.
@@ -262,7 +263,7 @@ pub struct ReducedUse {
 }
 
 /// A received package that a build, or a base root, needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dependency {
     /// Name and version.
     pub cpv: Cpv,
@@ -277,7 +278,7 @@ pub struct Dependency {
 }
 
 /// `POST /api/v1/drone/sessions/close`: the process ends and holds nothing more.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloseSession {
     /// The session.

@@ -2,10 +2,11 @@
 
 use crate::digest::Digest;
 use crate::gentoo::RepoName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What an epoch is made of. Its hash is [`Epoch::digest`]; drones and orchestrator compare hashes only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
     /// The id of the directory tree that builds start from.
@@ -19,7 +20,7 @@ pub struct Epoch {
 }
 
 /// An ebuild repository at a revision.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Repository {
     /// Its name.
@@ -29,7 +30,7 @@ pub struct Repository {
 }
 
 /// The part of an epoch that binaries must share to live in one generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Compat {
     /// As in `x86_64-pc-linux-gnu`.

@@ -11,10 +11,11 @@ use crate::gentoo::{Cpv, TargetName, WorkstationName, WorldAtom};
 use crate::id::{AttemptToken, GateId, GenerationNumber, RunId, SessionId};
 use crate::resolution::Finding;
 use crate::ticket::SignedTicket;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/drone/gates`: a long-poll for a generation to judge. For trusted drones.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GateRequest {
     /// The drone's session.
@@ -26,14 +27,14 @@ pub struct GateRequest {
 }
 
 /// The answer to [`GateRequest`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GateAnswer {
     /// What to judge; nothing came within the time where absent.
     pub gate: Option<Gate>,
 }
 
 /// A drone's task to judge one generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gate {
     /// Part of every report.
@@ -67,7 +68,7 @@ pub struct Gate {
 }
 
 /// A workstation in the eyes of resolver and gate: what it wants, and what it has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Seat {
     /// The workstation's name; absent for the empty one, which stands for a machine that is set up anew.
@@ -81,7 +82,7 @@ pub struct Seat {
 }
 
 /// `POST /api/v1/drone/gates/{gate}/verdict`: Portage was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// The fence.
@@ -94,7 +95,7 @@ pub struct Verdict {
 }
 
 /// `POST /api/v1/drone/gates/{gate}/fail`: Portage could not be asked; another drone shall.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unjudged {
     /// The fence.

@@ -4,11 +4,12 @@
 use crate::digest::Digest;
 use crate::gentoo::Cpv;
 use crate::id::{BuildId, GenerationNumber};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A generation that is in the binhost's directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Kept {
     /// Its number.
     pub number: GenerationNumber,
@@ -19,7 +20,7 @@ pub struct Kept {
 }
 
 /// Which two generations to compare: `?from=7&to=8`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Between {
     /// The earlier one; the one that was current before `to` where absent.
@@ -31,7 +32,7 @@ pub struct Between {
 }
 
 /// What a workstation gets by going from one generation to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diff {
     /// The earlier generation; none, and an empty set, if `to` is the first.
     pub from: Option<GenerationNumber>,
@@ -42,7 +43,7 @@ pub struct Diff {
 }
 
 /// What becomes of a package in a slot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// In a word.
     pub kind: ChangeKind,
@@ -57,7 +58,7 @@ pub struct Change {
 }
 
 /// A kind of change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
     /// It was not there.
@@ -82,7 +83,7 @@ impl fmt::Display for ChangeKind {
 }
 
 /// An artifact of a generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Instance {
     /// Name and version.
     pub cpv: Cpv,

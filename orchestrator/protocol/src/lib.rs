@@ -37,6 +37,7 @@ pub mod kept;
 pub mod plan;
 pub mod problem;
 pub mod resolution;
+mod schema;
 pub mod state;
 pub mod ticket;
 

@@ -11,10 +11,11 @@ use crate::digest::Digest;
 use crate::gentoo::{Cpv, RepoName, Slot, UseFlag, WorldAtom};
 use crate::id::BuildId;
 use crate::state::EdgeKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a run has to build and to keep, and in which order it can be.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The packages. No cpv twice.
@@ -34,7 +35,7 @@ pub struct Plan {
 }
 
 /// One package of the generation that the run shall become.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedPackage {
     /// What it is.
@@ -62,7 +63,7 @@ pub struct PlannedPackage {
 }
 
 /// What a person wants to know of a planned package. Nothing is decided by it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct About {
     /// The ebuild's KEYWORDS.
@@ -87,7 +88,7 @@ pub struct About {
 pub type BuildKey = Digest;
 
 /// A component of the waits: packages that wait for each other, and how they come to be all the same (PORTAGE.md 4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Staging {
     /// All of them, as indices into [`Plan::packages`].
@@ -101,7 +102,7 @@ pub struct Staging {
 }
 
 /// A package with less USE.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reduced {
     /// Its index into [`Plan::packages`].
@@ -113,7 +114,7 @@ pub struct Reduced {
 }
 
 /// An earlier build that stands for a package, of the same slot and sub-slot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Substitute {
     /// The index of the package that it stands for into [`Plan::packages`].
@@ -131,5 +132,5 @@ pub struct Substitute {
 }
 
 /// `[dependent, dependency, kinds]`, where the first two are indices into [`Plan::packages`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Edge(pub u32, pub u32, pub Vec<EdgeKind>);

@@ -7,6 +7,7 @@
 //! Programs branch on `code`; people read `detail`. Internals never appear in either.
 
 use crate::resolution::Finding;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The media type of a [`Problem`].
@@ -15,7 +16,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal $status:literal $title:literal,)*) => {
         /// The stable error codes of the orchestrator and the binhost.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code { $( $(#[$doc])* #[serde(rename = $text)] $variant, )* }
 
         impl Code {
@@ -90,7 +91,7 @@ codes! {
 }
 
 /// An error as it travels.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Always `about:blank`: the code says it all.
     #[serde(rename = "type")]

@@ -13,10 +13,11 @@ use crate::id::{AttemptToken, BuildId, DefinitionId, ResolutionId, RunId, Sessio
 use crate::plan::{BuildKey, Plan};
 use crate::state::FailureClass;
 use crate::ticket::SignedTicket;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/drone/resolutions`: a long-poll for a run to resolve. For trusted drones.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveRequest {
     /// The drone's session.
@@ -29,7 +30,7 @@ pub struct ResolveRequest {
 }
 
 /// An epoch that a drone holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeldEpoch {
     /// The definition that it is of; none is the drone's own base root with its own `/etc/portage`.
@@ -39,14 +40,14 @@ pub struct HeldEpoch {
 }
 
 /// The answer to [`ResolveRequest`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ResolveAnswer {
     /// What to resolve; nothing came within the time where absent.
     pub resolution: Option<Resolution>,
 }
 
 /// A drone's task to resolve one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resolution {
     /// Part of every report.
@@ -85,7 +86,7 @@ pub struct Resolution {
 }
 
 /// What a binary was built from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BinaryKey {
     /// The package.
@@ -97,7 +98,7 @@ pub struct BinaryKey {
 }
 
 /// `POST /api/v1/drone/resolutions/{resolution}/plan`: the run is resolved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resolved {
     /// The fence.
@@ -110,7 +111,7 @@ pub struct Resolved {
 }
 
 /// `POST /api/v1/drone/resolutions/{resolution}/fail`: there is no plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unresolved {
     /// The fence.
@@ -126,7 +127,7 @@ pub struct Unresolved {
 }
 
 /// One thing that Portage refuses, that a person should know about a plan, or for which a set is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// What it is.
@@ -145,7 +146,7 @@ pub struct Finding {
 }
 
 /// The kinds of [`Finding`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
     /// There are ebuilds, but all of them are masked.

@@ -1,13 +1,14 @@
 //! The states of every machine, each with its one spelling: in JSON, in Postgres, on the command line.
 //! Which moves are legal is said by the orchestrator's `machine` module; the words are those of the design.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! states {
     ($($(#[$doc:meta])* $name:ident $type_name:literal { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = $type_name))]
         pub enum $name {
             $(

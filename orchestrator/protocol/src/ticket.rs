@@ -14,12 +14,13 @@ use crate::gentoo::TargetName;
 use crate::id::{AttemptId, GenerationNumber, PackageId, RunId};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const PREFIX: &str = "swt1";
 
 /// What is allowed, and until when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ticket {
     /// What the bearer may do.
@@ -29,7 +30,7 @@ pub struct Ticket {
 }
 
 /// What a ticket allows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "allow", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Scope {
     /// Upload artifacts of one attempt, and read the staging view of its run.
@@ -77,7 +78,7 @@ pub enum Scope {
 }
 
 /// A signed ticket as it travels. Whoever has it may do what it says, so its `Debug` form must be harmless in a log.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SignedTicket(pub String);
 

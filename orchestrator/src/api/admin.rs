@@ -9,6 +9,7 @@ use crate::distrust::{self, Withdrawal};
 use crate::machine::drone::Transition;
 use crate::maintenance;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{
@@ -132,7 +133,7 @@ fn generate(kind: &str) -> Result<String, ApiError> {
 }
 
 /// `?since=CURSOR&run=RUN`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Since {
     #[serde(default = "beginning")]

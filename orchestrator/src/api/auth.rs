@@ -1,8 +1,12 @@
 //! Who calls: a bearer token becomes a role, and a handler names the role it needs by the extractor it takes.
 
 use super::Shared;
+use super::document::BEARER;
 use super::error::ApiError;
 use crate::db::tokens::{self, Caller};
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::Operation;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -73,4 +77,23 @@ impl FromRequestParts<Shared> for Trusted {
             Err(ApiError::new(Code::Forbidden, "this call is for drones that an admin has marked as trusted"))
         }
     }
+}
+
+/// The document says who may call.
+macro_rules! documented {
+    ($($name:ident: $whom:literal,)*) => {$(
+        impl OperationInput for $name {
+            fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+                operation.security.push([(BEARER.to_owned(), vec![])].into_iter().collect());
+                operation.description = Some(format!("For {}.", $whom));
+            }
+        }
+    )*};
+}
+
+documented! {
+    Admin: "admins",
+    Viewer: "admins and viewers",
+    Drone: "drones",
+    Trusted: "trusted drones",
 }

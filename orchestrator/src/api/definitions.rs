@@ -10,7 +10,7 @@ use crate::db::definitions::{self as table, Filter};
 use crate::db::{self, targets, workstations};
 use crate::definitions;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::NoContent;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{
     BundleAccess, BundleUpload, DefinitionEntry, NewDefinition, OfferBundles, PushedDefinition, Workstation,
@@ -90,10 +90,10 @@ pub async fn forget(
     State(app): State<Shared>,
     _: Admin,
     Path((name, workstation)): Path<(TargetName, WorkstationName)>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     let target = target(&app, &name).await?;
     if workstations::forget(&app.db, target, &workstation).await? {
-        Ok(StatusCode::NO_CONTENT)
+        Ok(NoContent)
     } else {
         Err(ApiError::not_found("workstation"))
     }

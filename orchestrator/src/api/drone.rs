@@ -10,7 +10,7 @@ use crate::db::{drones, logs, tokens};
 use crate::machine::package::Transition;
 use crate::{claim, definitions, gate, heartbeat, maintenance, poll, receive, resolve};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::NoContent;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use swarm_protocol::drone::{
@@ -141,14 +141,14 @@ pub async fn close_session(
     State(app): State<Shared>,
     Drone(drone): Drone,
     Json(close): Json<CloseSession>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     let mut tx = app.db.begin().await?;
     let closed = sessions::close(&mut tx, drone, close.session).await?;
     tx.commit().await?;
     if closed {
         maintenance::end_orphans(&app).await?;
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// Says what is held, hears what is revoked.
@@ -205,9 +205,9 @@ pub async fn start(
     Drone(drone): Drone,
     Path(attempt): Path<AttemptId>,
     Json(start): Json<Start>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     app.apply(Subject::Attempt(attempt), &Transition::Start { fence: start.fence }, by(drone)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// Stores one chunk of the log.
@@ -216,7 +216,7 @@ pub async fn log(
     Drone(drone): Drone,
     Path(attempt): Path<AttemptId>,
     Json(chunk): Json<LogChunk>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     let zstd = BASE64_STANDARD
         .decode(&chunk.zstd_base64)
         .map_err(|_| ApiError::new(Code::InvalidValue, "zstd_base64 is no base64"))?;
@@ -224,7 +224,7 @@ pub async fn log(
         return Err(ApiError::new(Code::InvalidValue, "sequence counts from 0"));
     }
     if logs::insert(&app.db, attempt, drone, chunk.fence, chunk.sequence, &zstd).await? {
-        Ok(StatusCode::NO_CONTENT)
+        Ok(NoContent)
     } else {
         Err(ApiError::new(Code::StaleReport, "attempt, token and session do not belong together"))
     }
@@ -277,10 +277,10 @@ pub async fn resolved(
     Trusted(drone): Trusted,
     Path(resolution): Path<ResolutionId>,
     Json(mut report): Json<Resolved>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     clip_findings(&mut report.findings);
     resolve::resolved(&app, drone, resolution, &report).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// There is no plan: Portage refuses, or could not be asked.
@@ -289,11 +289,11 @@ pub async fn unresolved(
     Trusted(drone): Trusted,
     Path(resolution): Path<ResolutionId>,
     Json(mut report): Json<Unresolved>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     report.reason = clip(&report.reason, REASON);
     clip_findings(&mut report.findings);
     resolve::unresolved(&app, drone, resolution, &report).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// Waits for a generation to judge.
@@ -314,11 +314,11 @@ pub async fn judged(
     Trusted(drone): Trusted,
     Path(gate): Path<GateId>,
     Json(mut verdict): Json<Verdict>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     clip_findings(&mut verdict.findings);
     verdict.missing.truncate(MISSING);
     gate::judged(&app, drone, gate, &verdict).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// Portage could not be asked about a generation.
@@ -327,10 +327,10 @@ pub async fn unjudged(
     Trusted(drone): Trusted,
     Path(gate): Path<GateId>,
     Json(mut report): Json<Unjudged>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     report.reason = clip(&report.reason, REASON);
     gate::unjudged(&app, drone, gate, &report).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// The attempt failed; the retry rule judges it.
@@ -339,7 +339,7 @@ pub async fn fail(
     Drone(drone): Drone,
     Path(attempt): Path<AttemptId>,
     Json(fail): Json<Fail>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     let (reason, excerpt) = (clip(&fail.reason, REASON), clip(&fail.excerpt, EXCERPT));
     let usage = sane(fail.usage.as_ref())?;
     let note = Note {
@@ -351,7 +351,7 @@ pub async fn fail(
     };
     let transition = Transition::Fail { fence: fail.fence, class: fail.class };
     app.apply(Subject::Attempt(attempt), &transition, note).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// The drone stops and gives its package back.
@@ -360,9 +360,9 @@ pub async fn hand_back(
     Drone(drone): Drone,
     Path(attempt): Path<AttemptId>,
     Json(hand_back): Json<HandBack>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     let reason = clip(&hand_back.reason, REASON);
     let note = Note { reason: Some(&reason), ..by(drone) };
     app.apply(Subject::Attempt(attempt), &Transition::HandBack { fence: hand_back.fence }, note).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }

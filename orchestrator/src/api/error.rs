@@ -6,6 +6,9 @@ use crate::db::transition::ApplyError;
 use crate::distrust::DistrustError;
 use crate::enter::EnterError;
 use crate::machine::package::Refusal;
+use aide::OperationOutput;
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, Response as Described, SchemaObject};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use swarm_protocol::problem::MEDIA_TYPE;
@@ -35,6 +38,30 @@ impl IntoResponse for ApiError {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
         (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response()
+    }
+}
+
+/// Whatever is not a success is one.
+impl OperationOutput for ApiError {
+    type Inner = Problem;
+
+    fn operation_response(context: &mut GenContext, _: &mut Operation) -> Option<Described> {
+        let json_schema = context.schema.subschema_for::<Problem>();
+        let schema = SchemaObject { json_schema, external_docs: None, example: None };
+        let body = MediaType { schema: Some(schema), ..MediaType::default() };
+        Some(Described {
+            description: "A problem".to_owned(),
+            content: [(MEDIA_TYPE.to_owned(), body)].into_iter().collect(),
+            ..Described::default()
+        })
+    }
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Described)> {
+        let problem = Self::operation_response(context, operation);
+        problem.map(|problem| (None, problem)).into_iter().collect()
     }
 }
 

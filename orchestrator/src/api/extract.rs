@@ -1,11 +1,17 @@
 //! Bodies, path and query parameters, with refusals as problems.
 
 use super::error::ApiError;
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::Operation;
+use aide::operation::{ParamLocation, add_parameters, parameters_from_schema};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use futures::StreamExt;
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 use swarm_protocol::Code;
 
@@ -30,6 +36,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             ApiError::new(Code::InvalidBody, format!("the body is not what this call takes: {error}"))
         })
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Json<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        axum::Json::<T>::operation_input(context, operation);
     }
 }
 
@@ -70,6 +82,21 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
+/// The document names them by the path: here, they have only their order.
+impl<T: JsonSchema> OperationInput for Path<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        let several = schema.get("prefixItems").and_then(Value::as_array).cloned();
+        let all = several.unwrap_or_else(|| vec![schema.to_value()]);
+        let names: Vec<_> = (0..all.len()).map(|place| place.to_string()).collect();
+        let properties: Map<_, _> = names.iter().cloned().zip(all).collect();
+        if let Ok(schema) = Schema::try_from(json!({ "required": names, "properties": properties })) {
+            let parameters = parameters_from_schema(context, schema, ParamLocation::Path);
+            add_parameters(context, operation, parameters);
+        }
+    }
+}
+
 /// Query parameters.
 pub struct Query<T>(pub T);
 
@@ -81,5 +108,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(ApiError::new(Code::InvalidValue, rejection.body_text())),
         }
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Query<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        let parameters = parameters_from_schema(context, schema, ParamLocation::Query);
+        add_parameters(context, operation, parameters);
     }
 }

@@ -1,13 +1,14 @@
 //! Nightly updates: `swarm nightly` says that one begins and ends, `/readyz` says that one did not come.
 
 use super::Shared;
+use super::answer::Created;
 use super::auth::{Admin, Viewer};
 use super::error::ApiError;
 use super::extract::{Json, Path};
 use crate::app::App;
 use crate::db::{nightlies, runs, targets};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::NoContent;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{EndNightly, NewNightly, Nightlies, Nightly, NightlyResult};
 use swarm_protocol::gentoo::TargetName;
@@ -41,7 +42,7 @@ pub async fn begin(
     _: Admin,
     Path(name): Path<TargetName>,
     Json(new): Json<NewNightly>,
-) -> Result<(StatusCode, axum::Json<Nightly>), ApiError> {
+) -> Result<Created<Nightly>, ApiError> {
     if !PERIODS.contains(&new.period_seconds) {
         let detail = format!("period_seconds is {} to {}", PERIODS.start(), PERIODS.end());
         return Err(ApiError::new(Code::InvalidValue, detail));
@@ -58,7 +59,7 @@ pub async fn begin(
         ApiError::new(Code::Conflict, detail)
     })?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, axum::Json(one(&app, begun).await?)))
+    Ok(Created(one(&app, begun).await?))
 }
 
 /// One is over.
@@ -92,7 +93,7 @@ pub async fn expect_none(
     State(app): State<Shared>,
     _: Admin,
     Path(name): Path<TargetName>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     nightlies::expect_none(&app.db, target(&app, &name).await?).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }

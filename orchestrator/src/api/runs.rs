@@ -1,6 +1,7 @@
 //! Runs, their packages and logs.
 
 use super::Shared;
+use super::answer::Log;
 use super::auth::{Admin, Viewer};
 use super::error::ApiError;
 use super::extract::{Json, Path, Query};
@@ -13,8 +14,7 @@ use crate::history::History;
 use crate::machine::{package, run::Transition};
 use crate::{definitions, maintenance, resolve};
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{AppendHeaders, IntoResponse};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{Attempt, AttemptDetail, LogPage, NewRun, Package, PackageDetail, Priority, Run};
@@ -105,7 +105,7 @@ async fn answer(app: &Shared, run: RunId) -> Result<axum::Json<Run>, ApiError> {
 }
 
 /// `?target=NAME&state=open`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Which {
     target: Option<TargetName>,
@@ -113,7 +113,7 @@ pub struct Which {
 }
 
 /// The runs that are not over.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Openness {
     Open,
@@ -279,7 +279,7 @@ pub async fn prioritise(
 }
 
 /// `?since=CURSOR`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Since {
     #[serde(default)]
@@ -292,7 +292,7 @@ pub async fn log(
     _: Viewer,
     Path(attempt): Path<AttemptId>,
     Query(Since { since }): Query<Since>,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Log, ApiError> {
     // Whether it has ended is read first: what it wrote before its end is then among the chunks.
     let ended = logs::has_ended(&app.db, attempt).await?.ok_or_else(|| ApiError::not_found("attempt"))?;
     let (mut text, mut cursor) = (Vec::new(), since);
@@ -301,10 +301,5 @@ pub async fn log(
         zstd::stream::copy_decode(chunk.as_slice(), &mut text)
             .unwrap_or_else(|_| text.extend_from_slice(b"\n[a damaged chunk of the log]\n"));
     }
-    let headers = [
-        (CONTENT_TYPE.as_str(), "text/plain; charset=utf-8".to_owned()),
-        (LogPage::CURSOR, cursor.to_string()),
-        (LogPage::ENDED, ended.to_string()),
-    ];
-    Ok((AppendHeaders(headers), text))
+    Ok(Log(LogPage { text, cursor, ended }))
 }

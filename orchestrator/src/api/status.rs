@@ -6,12 +6,13 @@ use super::extract::Query;
 use super::{Shared, health};
 use crate::db::{status, targets};
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use swarm_protocol::admin::Status;
 use swarm_protocol::gentoo::TargetName;
 
 /// `?target=NAME`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Which {
     target: Option<TargetName>,

@@ -6,10 +6,11 @@ use crate::digest::Digest;
 use crate::gentoo::{TargetName, WorkstationName, WorldAtom};
 use crate::ticket::SignedTicket;
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/bundles`: which of these must be sent, and where to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfferBundles {
     /// What a push is made of; 256 at most.
@@ -17,7 +18,7 @@ pub struct OfferBundles {
 }
 
 /// A bundle that could be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBundle {
     /// The archive.
@@ -27,7 +28,7 @@ pub struct NewBundle {
 }
 
 /// The answer to [`OfferBundles`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BundleUpload {
     /// The binhost's base URL.
     pub binhost_url: String,
@@ -38,7 +39,7 @@ pub struct BundleUpload {
 }
 
 /// `POST /api/v1/targets/{target}/definitions`: what a workstation pushes. Repeating it changes nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDefinition {
     /// The workstation that it comes from, which is registered, or registered anew.
@@ -53,7 +54,7 @@ pub struct NewDefinition {
 }
 
 /// A workstation that registers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkstation {
     /// Its name, unique within the target.
@@ -69,7 +70,7 @@ pub struct NewWorkstation {
 }
 
 /// The answer to [`NewDefinition`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PushedDefinition {
     /// The target's newest definition.
     pub newest: DefinitionEntry,
@@ -78,7 +79,7 @@ pub struct PushedDefinition {
 }
 
 /// A definition as it stands in a target's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DefinitionEntry {
     /// What it is.
     pub definition: Definition,
@@ -89,7 +90,7 @@ pub struct DefinitionEntry {
 }
 
 /// The answer to `POST /api/v1/targets/{target}/definitions/{number}/ticket`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BundleAccess {
     /// The binhost's base URL.
     pub binhost_url: String,
@@ -98,7 +99,7 @@ pub struct BundleAccess {
 }
 
 /// A definition that a drone cannot bring itself to, while that lasts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnbroughtDefinition {
     /// The target.
     pub target: TargetName,
@@ -113,7 +114,7 @@ pub struct UnbroughtDefinition {
 }
 
 /// A registered workstation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Workstation {
     /// Its name.
     pub name: WorkstationName,

@@ -5,10 +5,11 @@ use crate::gentoo::{Cpv, TargetName};
 use crate::id::{AttemptId, BuildId, DroneId, GenerationNumber, PackageId, RunId};
 use crate::state::{AttemptPhase, DroneState};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A drone.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Drone {
     /// Its id.
     pub id: DroneId,
@@ -40,7 +41,7 @@ pub struct Drone {
 }
 
 /// A live attempt, as its drone's work.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Work {
     /// The attempt.
     pub attempt: AttemptId,
@@ -61,7 +62,7 @@ pub struct Work {
 }
 
 /// `PATCH /api/v1/drones/{name}`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DroneOrder {
     /// Finish what it has, get nothing new.
@@ -79,7 +80,7 @@ pub enum DroneOrder {
 }
 
 /// The answer to `POST /api/v1/drones/{name}/distrust`: believe a drone no longer, and withdraw what it made (law 11).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Distrusted {
     /// The drone: not trusted, and draining.
     pub drone: Drone,
@@ -92,7 +93,7 @@ pub struct Distrusted {
 }
 
 /// A withdrawn artifact that clients can install.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Withdrawn {
     /// The target.
     pub target: TargetName,

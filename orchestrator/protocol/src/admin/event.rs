@@ -3,10 +3,11 @@
 use crate::gentoo::{Cpv, TargetName};
 use crate::id::{AttemptId, DroneId, EventId, PackageId, RunId};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/events?since=CURSOR&run=RUN`: what happened, in order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Events {
     /// The events after the cursor.
     pub events: Vec<Event>,
@@ -17,7 +18,7 @@ pub struct Events {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Its id; ascending within a package.
     pub id: EventId,

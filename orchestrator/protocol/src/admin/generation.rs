@@ -3,10 +3,11 @@
 use crate::id::{GenerationNumber, RunId};
 use crate::state::GenerationState;
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A generation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Generation {
     /// Its number within the target.
     pub number: GenerationNumber,
@@ -31,7 +32,7 @@ pub struct Generation {
 
 /// `POST /api/v1/targets/{target}/generations`: publish an earlier generation's set again, as a new generation with a new
 /// TIMESTAMP (law 9).
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Republish {
     /// The generation whose set it is; the newest one before the current set where absent.

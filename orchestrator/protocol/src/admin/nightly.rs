@@ -3,11 +3,12 @@
 use crate::gentoo::TargetName;
 use crate::id::{NightlyId, RunId};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/targets/{target}/nightlies`: a nightly update begins, and says so before it does anything. Refused while
 /// another one of the target is on its way (`conflict`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewNightly {
     /// Where it runs, for people: 1 to 255 characters.
@@ -18,7 +19,7 @@ pub struct NewNightly {
 }
 
 /// `POST /api/v1/nightlies/{nightly}/end`: it is over. May be repeated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndNightly {
     /// *succeeded* or *failed*.
@@ -32,7 +33,7 @@ pub struct EndNightly {
 }
 
 /// How a nightly update ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NightlyResult {
     /// It did what it had to.
@@ -62,7 +63,7 @@ impl NightlyResult {
 }
 
 /// A nightly update.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nightly {
     /// Its id.
     pub id: NightlyId,
@@ -85,7 +86,7 @@ pub struct Nightly {
 }
 
 /// `GET /api/v1/targets/{target}/nightlies`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nightlies {
     /// When the next one has to have begun; none where none is expected. `DELETE` on the same path expects none.
     pub due_at: Option<DateTime<Utc>>,

@@ -7,10 +7,11 @@ use crate::id::{AttemptId, BuildId, PackageId, RunId};
 use crate::plan::About;
 use crate::state::{AttemptPhase, EdgeKind, FailureClass, Outcome, PackageState, RunState};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A package of a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Package {
     /// Its id.
     pub id: PackageId,
@@ -47,7 +48,7 @@ pub struct Package {
 }
 
 /// `PUT /api/v1/packages/{package}/priority`: a person's wish. What the package waits for gets as much at least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Priority {
     /// -100 to 100; 0 is nobody's wish.
@@ -55,7 +56,7 @@ pub struct Priority {
 }
 
 /// `GET /api/v1/packages/{package}`: a package with its surroundings.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PackageDetail {
     /// The package.
     #[serde(flatten)]
@@ -87,7 +88,7 @@ pub struct PackageDetail {
 }
 
 /// A dependency between two packages of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Need {
     /// What is needed.
     pub cpv: Cpv,
@@ -96,7 +97,7 @@ pub struct Need {
 }
 
 /// A package that another one waits for, or that waits for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Neighbour {
     /// Its id.
     pub id: PackageId,
@@ -110,7 +111,7 @@ pub struct Neighbour {
 }
 
 /// A received artifact.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
     /// What the drone made.
     pub built: Digest,
@@ -127,7 +128,7 @@ pub struct Artifact {
 }
 
 /// An attempt at a package.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Its id.
     pub id: AttemptId,
@@ -157,7 +158,7 @@ pub struct Attempt {
 }
 
 /// `GET /api/v1/attempts/{attempt}`: an attempt and what it is at.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptDetail {
     /// The attempt.
     #[serde(flatten)]

@@ -8,10 +8,11 @@ use crate::plan::Plan;
 use crate::resolution::Finding;
 use crate::state::RunState;
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/targets/{target}/runs`: begin a run. It supersedes the target's open run as soon as it has a plan.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRun {
     /// What all of its builds are made under; where absent, the epoch of the drone that resolves it.
@@ -23,7 +24,7 @@ pub struct NewRun {
 }
 
 /// A run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Its id.
     pub id: RunId,
@@ -61,7 +62,7 @@ pub struct Run {
 }
 
 /// A drone that resolves a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resolver {
     /// Its name.
     pub drone: String,
@@ -70,7 +71,7 @@ pub struct Resolver {
 }
 
 /// Packages by state, and attempts by outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// All packages.
     pub total: i64,

@@ -5,10 +5,11 @@ use super::run::Run;
 use crate::gentoo::{Cpv, TargetName};
 use crate::id::{GenerationNumber, PackageId};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/status`: the swarm at a glance.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// When this was so, by Postgres's clock.
     pub now: DateTime<Utc>,
@@ -23,7 +24,7 @@ pub struct Status {
 }
 
 /// A target at a glance.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TargetStatus {
     /// Its name.
     pub name: TargetName,
@@ -36,7 +37,7 @@ pub struct TargetStatus {
 }
 
 /// An open run, with what holds it up.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunStatus {
     /// The run.
     #[serde(flatten)]
@@ -46,7 +47,7 @@ pub struct RunStatus {
 }
 
 /// A quarantined package.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Obstacle {
     /// Its id.
     pub package: PackageId,

@@ -4,10 +4,11 @@ use super::definition::UnbroughtDefinition;
 use crate::binhost::Provided;
 use crate::gentoo::{TargetName, WorldAtom};
 use crate::id::{GenerationNumber, RunId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/targets`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTarget {
     /// Its name: part of the binhost's URLs.
@@ -22,7 +23,7 @@ pub struct NewTarget {
 
 /// `PUT /api/v1/targets/{target}/world`: what shall be installable from the target's generations. Runs that begin later
 /// resolve it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct World {
     /// The atoms and sets of a workstation's `/var/lib/portage/world` and `world_sets`.
@@ -33,7 +34,7 @@ pub struct World {
 }
 
 /// A target, with what its clients see.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// Its name.
     pub name: TargetName,

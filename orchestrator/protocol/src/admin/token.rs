@@ -1,10 +1,11 @@
 //! Tokens: made once, shown once.
 
 use crate::state::Role;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/join-tokens`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewJoinToken {
     /// Whether the drone's plans and verdicts will be believed.
@@ -15,7 +16,7 @@ pub struct NewJoinToken {
 }
 
 /// `POST /api/v1/tokens`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// Admin or viewer; a drone gets its token by enrolment.
@@ -25,7 +26,7 @@ pub struct NewToken {
 }
 
 /// A token, shown once.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Token {
     /// The secret.
     pub token: String,

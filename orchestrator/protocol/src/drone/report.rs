@@ -3,10 +3,11 @@
 use crate::digest::Digest;
 use crate::id::{AttemptToken, SessionId};
 use crate::state::FailureClass;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The part of a report that fences it. Sent as `attempt` in the path, the rest in the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fence {
     /// The attempt's token.
@@ -16,7 +17,7 @@ pub struct Fence {
 }
 
 /// `POST /api/v1/drone/attempts/{attempt}/start`: held → building, required before compiling.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
     /// The fence.
@@ -24,7 +25,7 @@ pub struct Start {
 }
 
 /// `POST /api/v1/drone/attempts/{attempt}/log`: one chunk of the build log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogChunk {
     /// The fence.
@@ -36,7 +37,7 @@ pub struct LogChunk {
 }
 
 /// `POST /api/v1/drone/attempts/{attempt}/complete`: the artifact is uploaded; accept it.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Complete {
     /// The fence.
@@ -51,7 +52,7 @@ pub struct Complete {
 }
 
 /// What an attempt used on its drone.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
     /// The drone looked at the processes a few times a second, and may have missed a short peak; otherwise the kernel
@@ -79,7 +80,7 @@ pub struct Usage {
 }
 
 /// Wall-clock time of an ebuild's phases (PMS 9.1), in seconds; 0 for what did not run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Phases {
     /// `src_unpack`
@@ -135,7 +136,7 @@ impl Usage {
 }
 
 /// The answer to [`Complete`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Completed {
     /// `received`: the drone may delete its copy. `accepting`: keep it, ask again. `failed`: it was refused.
     pub result: Completion,
@@ -145,7 +146,7 @@ pub struct Completed {
 }
 
 /// How a completion stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Completion {
     /// The package is received.
@@ -157,7 +158,7 @@ pub enum Completion {
 }
 
 /// `POST /api/v1/drone/attempts/{attempt}/fail`: the attempt failed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fail {
     /// The fence.
@@ -178,7 +179,7 @@ pub struct Fail {
 }
 
 /// `POST /api/v1/drone/attempts/{attempt}/hand-back`: the drone stops and cannot finish; nobody's fault.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandBack {
     /// The fence.

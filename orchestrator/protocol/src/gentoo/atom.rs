@@ -12,6 +12,7 @@
 //! words on a mistake would come an hour later and from another machine.
 
 use super::{dependency, text_type};
+use crate::schema::text_schema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -67,6 +68,7 @@ impl fmt::Display for WorldAtom {
 }
 
 text_type!(WorldAtom, InvalidAtom);
+text_schema!(WorldAtom, "A line of a world file: an atom (PMS 8.3), or a set as in `@tools`");
 
 fn is_set(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -8,6 +8,7 @@
 //! ```
 
 use super::text_type;
+use crate::schema::text_schema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -107,6 +108,10 @@ impl fmt::Debug for Cpv {
 }
 
 text_type!(Cpv, InvalidCpv);
+text_schema!(
+    Cpv,
+    "A category, a package name and a version (PMS 3.1 and 3.2), as in `dev-libs/expat-2.5.0-r1`"
+);
 
 fn parts(text: &str) -> Result<(&str, &str, &str), &'static str> {
     let (category, pf) = text.split_once('/').ok_or("there is no '/'")?;

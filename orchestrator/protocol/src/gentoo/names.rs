@@ -2,6 +2,7 @@
 //! (PMS 3.1.5), and the names of targets, which are ours and appear in paths and URLs.
 
 use super::text_type;
+use crate::schema::text_schema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -23,7 +24,7 @@ fn is_name(text: &str, also: &str, not_first: &str) -> bool {
 }
 
 macro_rules! name_type {
-    ($($(#[$doc:meta])* $name:ident: $kind:literal, $rule:literal, $valid:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $kind:literal, $rule:literal, $pattern:literal, $valid:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -57,26 +58,32 @@ macro_rules! name_type {
         }
 
         text_type!($name, InvalidName);
+        text_schema!($name, concat!("A ", $kind, ": ", $rule), $pattern);
     )*};
 }
 
 name_type! {
     /// A slot with its sub-slot, as in `0/1.2`. Without a sub-slot, it equals the slot (PMS 7.2).
-    Slot: "slot", "[A-Za-z0-9+_.-], not beginning with - . +, optionally /SUBSLOT (PMS 3.1.3)", |s| {
+    Slot: "slot", "[A-Za-z0-9+_.-], not beginning with - . +, optionally /SUBSLOT (PMS 3.1.3)",
+        "^[A-Za-z0-9_][A-Za-z0-9+_.-]*(/[A-Za-z0-9_][A-Za-z0-9+_.-]*)?$", |s| {
         s.split('/').count() <= 2 && s.split('/').all(|part| is_name(part, "+.-", "-.+"))
     };
     /// A USE flag.
-    UseFlag: "USE flag", "[A-Za-z0-9+_@-], beginning with a letter or digit (PMS 3.1.4)", |s| {
+    UseFlag: "USE flag", "[A-Za-z0-9+_@-], beginning with a letter or digit (PMS 3.1.4)",
+        "^[A-Za-z0-9][A-Za-z0-9+_@-]*$", |s| {
         is_name(s, "+@-", "+_@-")
     };
     /// An ebuild repository's name.
-    RepoName: "repository name", "[A-Za-z0-9_-], not beginning with - (PMS 3.1.5)", |s| is_name(s, "-", "-");
+    RepoName: "repository name", "[A-Za-z0-9_-], not beginning with - (PMS 3.1.5)",
+        "^[A-Za-z0-9_][A-Za-z0-9_-]*$", |s| is_name(s, "-", "-");
     /// A target's name: part of paths and URLs, so narrow on purpose.
-    TargetName: "target name", "1 to 64 of [a-z0-9_-], beginning with a letter or digit", |s| {
+    TargetName: "target name", "1 to 64 of [a-z0-9_-], beginning with a letter or digit",
+        "^[a-z0-9][a-z0-9_-]{0,63}$", |s| {
         s.len() <= 64 && is_name(s, "-", "-_") && !s.chars().any(|c| c.is_ascii_uppercase())
     };
     /// A workstation's name: its host name in lower case, part of URLs.
-    WorkstationName: "workstation name", "1 to 63 of [a-z0-9.-], as a host's, beginning with a letter or digit", |s| {
+    WorkstationName: "workstation name", "1 to 63 of [a-z0-9.-], as a host's, beginning with a letter or digit",
+        "^[a-z0-9][a-z0-9.-]{0,62}$", |s| {
         s.len() <= 63 && is_name(s, ".-", ".-_") && !s.chars().any(|c| c.is_ascii_uppercase() || c == '_')
     };
 }

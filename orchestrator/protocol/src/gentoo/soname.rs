@@ -4,6 +4,7 @@
 //! a program of `x86_64`.
 
 use super::text_type;
+use crate::schema::text_schema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -58,6 +59,7 @@ impl fmt::Display for Soname {
 }
 
 text_type!(Soname, InvalidSoname);
+text_schema!(Soname, "A soname with its multilib category, as in `x86_64: libz.so.1`");
 
 #[cfg(test)]
 mod tests {
