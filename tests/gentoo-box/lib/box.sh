@@ -17,12 +17,13 @@ of() { echo "$(readlink -m -- "$BOXES")/$1"; }
 setting() { (. "$1/config" && echo "${!2}"); }
 
 up() {
-    local name=$1 root='' layer='' ip='' sshd=0 key='' dir new
+    local name=$1 root='' layer='' ip='' sshd=0 openrc=0 key='' dir new
     local -a binds=()
     shift
     while (($#)); do
         case $1 in
             --sshd) sshd=1; shift; continue ;;
+            --openrc) openrc=1; shift; continue ;;
             --older) layer=$CACHE/older/layer; shift; continue ;;
             --root) root=${2-} ;;
             --ip) ip=${2-} ;;
@@ -34,6 +35,7 @@ up() {
     done
     [[ $name =~ ^[a-z0-9][a-z0-9-]*$ ]] || die "a box's name is of small letters, digits and dashes"
     [[ $root == base || $root == workstation ]] || usage
+    [[ $openrc == 0 || $root == base ]] || die 'only base has OpenRC'
     dir=$(of "$name")
     make_directory
     trap 'down "$name"' EXIT
@@ -58,7 +60,7 @@ configure() {
     root=$(readlink -e -- "$CACHE/roots/$root")
     [[ -z $layer ]] || layer=$(readlink -e -- "$layer") || die 'run setup first'
     ip=$(net_claim "$dir" "$ip")
-    declare -p name root layer ip sshd binds >"$dir/config"
+    declare -p name root layer ip sshd openrc binds >"$dir/config"
     [[ -z $key ]] || install -D -m 600 "$key" "$dir/disk/upper/root/.ssh/authorized_keys"
 }
 

@@ -29,6 +29,7 @@ _build_root() {
     _libc_entries "$root"
     _gentoo_names "$root"
     _reboot_command "$root"
+    _services "$root"
     mv "$root" "$CACHE/roots/$1-$2"
 }
 
@@ -117,4 +118,15 @@ _reboot_command() {
     printf '#!/usr/bin/python3\nimport ctypes\nctypes.CDLL(None).reboot(0x1234567)\n' \
         >"$1/usr/local/sbin/reboot"
     chmod 755 "$1/usr/local/sbin/reboot"
+}
+
+# Of Debian's services a box starts none: it has its mounts and its network before its first process, and sshd without
+# OpenRC. One service says so to those that need them.
+_services() {
+    [[ -d $1/etc/runlevels ]] || return 0
+    find "$1/etc/runlevels" -type l -delete
+    printf '#!/sbin/openrc-run\ndepend() { provide net localmount; }\nstart() { :; }\nstop() { :; }\n' \
+        >"$1/etc/init.d/box"
+    chmod 755 "$1/etc/init.d/box"
+    ln -s /etc/init.d/box "$1/etc/runlevels/boot/box"
 }
