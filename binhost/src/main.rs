@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The binhost of Build Swarm: artifact store, generations, Packages index, serving.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = swarm_protocol::VERSION)]
 struct Arguments {
     /// The configuration file.
     #[arg(long, short, default_value = "/etc/build-swarm/binhost.toml", global = true)]

@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The build box's daemon of Build Swarm.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = swarm_protocol::VERSION)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

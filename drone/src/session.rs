@@ -7,14 +7,14 @@ use anyhow::{Context, bail};
 use swarm_protocol::client::DroneClient;
 use swarm_protocol::drone::{OpenSession, Session};
 use swarm_protocol::id::SessionNonce;
-use swarm_protocol::{Code, PROTOCOL_VERSION};
+use swarm_protocol::{Code, PROTOCOL_VERSION, VERSION};
 
 /// Opens a session, however long it takes until the orchestrator answers. The nonce is made once, so that a repetition
 /// opens no second one. What no repetition can mend is an error.
 pub async fn open(config: &Config, client: &DroneClient) -> anyhow::Result<Session> {
     let open = OpenSession {
         protocol: PROTOCOL_VERSION,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: VERSION.to_owned(),
         nonce: SessionNonce::random(),
         machine_id: machine::id(&config.machine_id_file)?,
         cores: config.cores(),

@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The brain of Build Swarm: API, queue, scheduler, maintenance.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = swarm_protocol::VERSION)]
 struct Arguments {
     /// The configuration file.
     #[arg(long, short, default_value = "/etc/build-swarm/orchestrator.toml", global = true)]

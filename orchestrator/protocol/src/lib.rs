@@ -44,5 +44,8 @@ pub mod ticket;
 pub use digest::Digest;
 pub use problem::{Code, Problem};
 
+/// The version of all programs, with the commit that they were built from where the build was told it: `0.1.0 (1a2b3c4)`.
+pub const VERSION: &str = env!("BUILD_SWARM_VERSION");
+
 /// The version of the drone protocol; a session of another version is refused with `protocol_version`.
 pub const PROTOCOL_VERSION: u32 = 1;
