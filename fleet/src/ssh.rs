@@ -19,6 +19,7 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -88,7 +89,7 @@ impl Ssh {
         }
         let connected = tokio::time::timeout(ESTABLISH, builder.connect(route.host.as_str())).await;
         match connected {
-            Ok(Ok(session)) => Ok(Connection { session }),
+            Ok(Ok(session)) => Ok(Connection { session, lost: AtomicBool::new(false) }),
             Ok(Err(error)) => Err(SshError::of_connect(&error)),
             Err(_) => Err(SshError::TimedOut(ESTABLISH)),
         }
@@ -112,13 +113,21 @@ fn options(known_hosts: Option<&Path>) -> String {
 /// A connection to one machine.
 pub struct Connection {
     session: Session,
+    /// Each further command would try, and wait, to connect anew.
+    lost: AtomicBool,
 }
 
 impl Connection {
     /// Runs a command line: the remote shell reads it, or the forced command of the key does. `limit` bounds all of it.
     pub async fn run(&self, line: &str, input: Input<'_>, limit: Duration) -> Result<Said, SshError> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(SshError::Lost);
+        }
         match tokio::time::timeout(limit, self.run_unbounded(line, input)).await {
-            Ok(said) => said,
+            Ok(said) => {
+                self.lost.fetch_or(matches!(said, Err(SshError::Lost)), Ordering::Relaxed);
+                said
+            }
             Err(_) => Err(SshError::TimedOut(limit)),
         }
     }
@@ -200,10 +209,12 @@ impl Held<'_> {
     }
 }
 
-/// A script as a line that any shell takes.
+/// A script as a line that any shell takes. `ssh` itself ends with 255, and 127 is taken for a command that is not there: of
+/// a script, neither would tell what it has said.
 fn shell(script: &str, arguments: &[&str]) -> String {
+    let script = format!("(\n{script}\n)\nstatus=$?\n[ $status -lt 126 ] || status=125\nexit $status");
     let arguments = arguments.iter().map(|word| format!(" {}", quote(word)));
-    format!("exec sh -c {} sh{}", quote(script), arguments.collect::<String>())
+    format!("exec sh -c {} sh{}", quote(&script), arguments.collect::<String>())
 }
 
 fn idle() -> std::num::NonZeroUsize {
@@ -213,6 +224,19 @@ fn idle() -> std::num::NonZeroUsize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_says_what_went_wrong_whatever_its_status() {
+        for (script, status) in
+            [("exit 3", 3), ("exit 255", 125), ("nothing-of-that-name", 125), ("echo $2", 0)]
+        {
+            let output =
+                std::process::Command::new("sh").args(["-c", &shell(script, &["a b", "it's"])]).output();
+            let output = output.unwrap();
+            assert_eq!(output.status.code(), Some(status), "{script}");
+            assert_eq!(output.stdout, if status == 0 { b"it's\n".as_slice() } else { b"" });
+        }
+    }
 
     #[test]
     fn ours_come_before_the_users() {

@@ -13,6 +13,7 @@
 //! | [`gpkg`] | binary packages for scripted drones |
 //! | [`plans`] | plans and epochs |
 //! | [`machines`] | machines in which real Portage runs: boxes |
+//! | [`fleet`] | machines that a person deploys to |
 //! | [`pkgdirs`] | directories of binary packages that Portage fills and indexes |
 //! | [`cli`] | the real `swarm` |
 //! | [`checker`] | what must be true of every event log |
@@ -34,6 +35,7 @@ pub mod database;
 pub mod definitions;
 pub mod drone;
 pub mod embedded;
+pub mod fleet;
 pub mod git_https;
 pub mod gpkg;
 pub mod machines;

@@ -51,6 +51,13 @@ impl Machine {
         Self::up_with(kind, &["--root", "base", "--sshd", "--authorized-key", key], binds)
     }
 
+    /// Starts a machine with OpenRC and an sshd, to which that file of authorized keys leads.
+    #[must_use]
+    pub fn node(kind: &str, authorized_keys: &Path, binds: &[String]) -> Self {
+        let keys = authorized_keys.to_str().unwrap();
+        Self::up_with(kind, &["--root", "base", "--sshd", "--openrc", "--authorized-key", keys], binds)
+    }
+
     /// Starts a machine whose Portage, and whose base root's, is an older one (`OLDER_PORTAGE_VERSION`).
     #[must_use]
     pub fn older(kind: &str, root: &str, binds: &[String]) -> Self {
@@ -124,6 +131,16 @@ impl Machine {
     /// Plugs it in again.
     pub fn join(&self) {
         boxes_ok(&["join", &self.name]);
+    }
+
+    /// Takes its power.
+    pub fn power_off(&self) {
+        boxes_ok(&["off", &self.name]);
+    }
+
+    /// Gives it power again; its disk is as it was.
+    pub fn power_on(&self) {
+        boxes_ok(&["start", &self.name]);
     }
 }
 

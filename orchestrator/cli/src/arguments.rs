@@ -1,7 +1,8 @@
 //! The command line: options that every command takes, and the commands. A noun's own arguments are with its file.
 
 use crate::commands::{
-    attempt, drone, event, generation, log, nightly, package, quarantine, run, status, target, token, why,
+    attempt, drone, event, fleet, generation, log, nightly, package, quarantine, run, status, target, token,
+    why,
 };
 use crate::connection::{self, Options};
 use crate::exit::Exit;
@@ -9,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 /// See and steer Build Swarm.
 #[derive(Parser, Debug)]
-#[command(name = "swarm", version, after_help = help())]
+#[command(name = "swarm", version = swarm_protocol::VERSION, after_help = help())]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) connection: Options,
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     /// Give a drone an order.
     #[command(subcommand)]
     Drone(drone::Command),
+    /// The machines of the swarm, over SSH: what is on them, what shall be, and how it gets there.
+    #[command(subcommand)]
+    Fleet(fleet::Command),
     /// Generations: what a target's clients see, and have seen.
     #[command(subcommand)]
     Generations(generation::Command),
@@ -145,6 +149,11 @@ mod tests {
             "swarm drone ground ant --for 30m",
             "swarm drone ground ant",
             "swarm drone distrust ant.example.org",
+            "swarm fleet list --topology fleet.toml",
+            "swarm fleet import servers.json",
+            "swarm fleet check",
+            "swarm fleet status izar naos --topology fleet.toml",
+            "swarm fleet deploy izar --canary --parallel 4 --dry-run",
             "swarm generations list amd64-v3",
             "swarm generations rollback amd64-v3",
             "swarm generations rollback amd64-v3 --to 7 --force",
@@ -177,6 +186,9 @@ mod tests {
             "swarm retry",
             "swarm drone drain ../tokens",
             "swarm drone ground ant --for ever",
+            "swarm fleet deploy --parallel 0",
+            "swarm fleet deploy --yes",
+            "swarm fleet deploy --force --dry-run",
             "swarm generations rollback amd64-v3 --to 0",
             "swarm join-token --ttl-seconds 0",
             "swarm join-token --ttl-seconds 604801",

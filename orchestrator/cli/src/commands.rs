@@ -4,6 +4,7 @@ pub(crate) mod attempt;
 mod bars;
 pub(crate) mod drone;
 pub(crate) mod event;
+pub(crate) mod fleet;
 pub(crate) mod generation;
 pub(crate) mod log;
 pub(crate) mod nightly;
@@ -40,6 +41,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
         Command::Log(arguments) => log::log(context, arguments).await,
         Command::Drones => drone::list(context).await,
         Command::Drone(command) => drone::order(context, command).await,
+        Command::Fleet(command) => fleet::run(context, command).await,
         Command::Generations(command) => generation::run(context, command).await,
         Command::Nightly(what) => nightly::update(context, what).await,
         Command::Nightlies(which) => nightly::list(context, which).await,

@@ -22,12 +22,22 @@ pub(crate) enum Exit {
     NotFound = 5,
     /// There is no token, or it may not do this.
     NotAllowed = 6,
+    /// Of several machines, some are done and some are not.
+    Partial = 7,
 }
 
 impl Exit {
     /// All of them, in their order.
-    const ALL: &[Self] =
-        &[Self::Ok, Self::Failed, Self::Usage, Self::Frozen, Self::Over, Self::NotFound, Self::NotAllowed];
+    const ALL: &[Self] = &[
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::Frozen,
+        Self::Over,
+        Self::NotFound,
+        Self::NotAllowed,
+        Self::Partial,
+    ];
 
     const fn meaning(self) -> &'static str {
         match self {
@@ -38,6 +48,9 @@ impl Exit {
             Self::Over => "the run that was watched failed, or was cancelled or superseded",
             Self::NotFound => "there is no such run, package, drone, …",
             Self::NotAllowed => "not allowed: no token, an unknown one, or one whose role may not do this",
+            Self::Partial => {
+                "of several machines, some are as they shall be and some are not; the table says which"
+            }
         }
     }
 

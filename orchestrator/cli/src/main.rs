@@ -48,6 +48,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    if let arguments::Command::Fleet(command) = &arguments.command
+        && let Some(done) = commands::fleet::without_swarm(output, command)
+    {
+        return done;
+    }
     let context = connection::open(&arguments.connection, output, |name| std::env::var_os(name))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::internal(format!("cannot start the runtime: {error}")))?;

@@ -101,7 +101,8 @@ fn find(text: &str, packages: &[Package]) -> Result<PackageId, Failure> {
     }
 }
 
-fn unknown(noun: &str, wanted: &str, names: &[&str]) -> Failure {
+/// There is no such thing; something may be called nearly so.
+pub(crate) fn unknown(noun: &str, wanted: &str, names: &[&str]) -> Failure {
     let hint = match nearest(wanted, names) {
         Some(name) => format!("; did you mean {name}?"),
         None => String::new(),
