@@ -86,13 +86,9 @@ impl Swarm {
         Ok(self.ask(self.client.create_join_token(&new)).await?.token)
     }
 
-    /// Gives a drone nothing new. `false` where a person has done so before: then it stays so.
-    pub async fn drain(&self, drone: &Drone) -> Result<bool, Trouble> {
-        if drone.state == DroneState::Draining {
-            return Ok(false);
-        }
-        self.ask(self.client.order_drone(&drone.name, DroneOrder::Drain)).await?;
-        Ok(true)
+    /// Gives a drone nothing new.
+    pub async fn drain(&self, name: &str) -> Result<(), Trouble> {
+        self.ask(self.client.order_drone(name, DroneOrder::Drain)).await.map(drop)
     }
 
     /// Gives it work again.

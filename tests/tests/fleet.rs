@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use swarm_protocol::admin::Drone;
 use swarm_protocol::epoch::Epoch;
+use swarm_protocol::id::PackageId;
 use swarm_protocol::plan::Plan;
 use swarm_protocol::state::{AttemptPhase, DroneState, Outcome, RunState};
 use swarm_tests::cli::Said;
@@ -41,6 +43,17 @@ fn epoch(machine: &Machine) -> Epoch {
     let epoch = ["/usr/bin/build-drone", "epoch", "--config", "/etc/build-swarm/drone.toml", "--json"];
     let answer: serde_json::Value = serde_json::from_str(&machine.ok(&epoch)).unwrap();
     serde_json::from_value(answer["epoch"].clone()).unwrap()
+}
+
+/// Waits until a drone compiles the package, and says so itself in the log.
+async fn compiling(swarm: &Swarm, package: PackageId, attempt: usize) -> String {
+    wait::until(120, "the package to be compiled", async || {
+        let attempts = swarm.admin.attempts(package).await.unwrap();
+        let attempt = attempts.get(attempt).filter(|attempt| attempt.phase == AttemptPhase::Building)?;
+        let log = swarm.admin.log(attempt.id).await.unwrap();
+        String::from_utf8_lossy(&log).contains("waiting for").then(|| attempt.drone.clone())
+    })
+    .await
 }
 
 /// Another build of the same program: what comes after an ELF file's sections, nobody reads.
@@ -121,13 +134,7 @@ async fn an_upgrade_loses_no_build_and_a_broken_version_is_taken_back() {
 
     let run = swarm.run(epoch(fleet.node("izar")), slow()).await;
     let package = swarm.package(run, "swarm-test/slow-1").await.id;
-    let builder = wait::until(120, "the package to be compiled", async || {
-        let attempts = swarm.admin.attempts(package).await.unwrap();
-        let attempt = attempts.first().filter(|attempt| attempt.phase == AttemptPhase::Building)?;
-        let log = swarm.admin.log(attempt.id).await.unwrap();
-        String::from_utf8_lossy(&log).contains("waiting for").then(|| attempt.drone.clone())
-    })
-    .await;
+    let builder = compiling(&swarm, package, 0).await;
     let second = another(&fleet::stripped("build-drone"));
     fleet.program("build-drone", &second);
     let upgrade = background(fleet.command(&swarm, "deploy --parallel 2 --json"));
@@ -172,6 +179,51 @@ async fn an_upgrade_loses_no_build_and_a_broken_version_is_taken_back() {
     fleet.program("build-drone", &second);
     let said = fleet.types(&swarm, "status").await;
     assert_eq!(said.code, 0, "{said:?}");
+    checker::check(&swarm.admin, &swarm.database.pool).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_that_is_broken_off_gives_the_drone_work_again_and_a_reset_waits_for_nothing() {
+    let swarm = machines::reachable_swarm(Settings::default()).await;
+    let fleet = Fleet::new(&swarm, &["izar"]);
+    assert_eq!(fleet.types(&swarm, "deploy").await.code, 0);
+    let run = swarm.run(epoch(fleet.node("izar")), slow()).await;
+    let package = swarm.package(run, "swarm-test/slow-1").await.id;
+    compiling(&swarm, package, 0).await;
+    fleet.program("build-drone", &another(&fleet::stripped("build-drone")));
+
+    let said = fleet.types(&swarm, "deploy --drain-seconds 1 --json").await;
+    assert!(said.code == 1 && said.stdout.contains("it still builds swarm-test/slow-1"), "{said:?}");
+    assert_eq!(drones(&swarm).await["izar"].state, DroneState::Online);
+
+    let mut deploy = fleet.command(&swarm, "deploy");
+    let mut deploy = deploy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is = async |state| (drones(&swarm).await["izar"].state == state).then_some(());
+    wait::until(30, "the drone to drain", async || is(DroneState::Draining).await).await;
+    kill_process(Pid::from_child(&deploy), Signal::INT).unwrap();
+    let status = wait::until(30, "the deploy to end", async || deploy.try_wait().unwrap()).await;
+    assert_eq!((status.code(), drones(&swarm).await["izar"].state), (Some(1), DroneState::Online));
+
+    let machine = fleet.node("izar");
+    let _ = machine.ok(&[
+        "sh",
+        "-ec",
+        "mkdir /var/lib/build-drone/left && mount -t tmpfs left /var/lib/build-drone/left",
+    ]);
+    let _foreign = machine.spawn(&["sleep", "3600"], &fleet.files.join("foreign.log"));
+    let said = fleet.types(&swarm, "deploy --force").await;
+    assert!(said.code == 2 && said.stderr.contains("--yes"), "{said:?}");
+    let before = drones(&swarm).await["izar"].session_since;
+    let said = fleet.types(&swarm, "deploy --force --yes --json").await;
+    assert!(said.code == 0 && all(&results(&said), "done"), "{said:?}");
+    assert!(drones(&swarm).await["izar"].session_since > before);
+    assert!(!machine.ok(&["cat", "/proc/mounts"]).contains("/var/lib/build-drone/left"));
+    assert!(!machine.run(&["test", "-e", "/var/lib/build-drone/left"]).status.success());
+    assert!(machine.run(&["pgrep", "-x", "sleep"]).status.success(), "what is not ours lives on");
+
+    compiling(&swarm, package, 1).await;
+    fs::write(fleet.files.join("gate/go"), "").unwrap();
+    swarm.run_reaches(run, RunState::Promoted, 60).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 

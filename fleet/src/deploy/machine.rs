@@ -13,6 +13,7 @@ use crate::topology::{Node, Role};
 use crate::trouble::Trouble;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
+use swarm_protocol::state::DroneState;
 use tokio::time::{Instant, sleep};
 
 /// Between two looks at a machine.
@@ -117,8 +118,13 @@ impl<'a> Machine<'a> {
         let Some(drone) = swarm.drone(name).await?.filter(|drone| drone.session_since.is_some()) else {
             return Ok(false);
         };
-        let ours = swarm.drain(&drone).await?;
-        self.deploy.draining(name, ours);
+        // Where a person has done so before, it stays so afterwards.
+        let ours = drone.state != DroneState::Draining;
+        if ours {
+            // Before it is ordered: who breaks the deploy off in between finds it in the list.
+            self.deploy.draining(name, true);
+            swarm.drain(name).await?;
+        }
         self.deploy.tell(self.node, "drains");
         match swarm.idle(name, self.deploy.manner.drain).await {
             Ok(()) => Ok(ours),
@@ -135,9 +141,11 @@ impl<'a> Machine<'a> {
 
     async fn restart(&self, plan: &PartPlan) -> Result<(), Undone> {
         let connection = &self.found.connection;
-        let since = self.deploy.swarm.now().await.map_err(Undone::Untouched);
-        // The orchestrator may be what is not there yet.
-        let since = if plan.part.role == Role::Drone { Some(since?) } else { None };
+        let since = match plan.part.role {
+            Role::Drone => Some(self.deploy.swarm.now().await.map_err(Undone::Untouched)?),
+            // The orchestrator may be the very one that does not run.
+            _ => None,
+        };
         if plan.start == Some(Start::Reset) {
             self.deploy.tell(self.node, "is reset");
             force::reset(connection, self.state_dir(plan)).await.map_err(Undone::Untouched)?;
