@@ -191,11 +191,10 @@ impl Facts {
     fn named(&mut self, kind: &str, name: &str, value: &str) {
         let name = name.to_owned();
         match kind {
-            "file" => {
-                let fact = value.split_once(' ').and_then(|(hash, mode)| {
-                    Some(FileFact { hash: Hash::parse(hash)?, mode: u32::from_str_radix(mode, 8).ok()? })
-                });
-                self.files.extend(fact.map(|fact| (name, fact)));
+            "hash" => self.files.extend(Hash::parse(value).map(|hash| (name, FileFact { hash, mode: 0 }))),
+            "mode" => {
+                let mode = u32::from_str_radix(value, 8).unwrap_or_default();
+                self.files.entry(name).and_modify(|file| file.mode = mode);
             }
             "present" => self.present.extend([name]),
             "free_kib" => {
@@ -314,7 +313,7 @@ mod tests {
     fn words_become_facts() {
         let hash = Hash::of(b"x");
         let text = format!(
-            "clock=17\nflags=sse avx2\ninit=openrc\nuser=0\nfile:/usr/bin/build-drone={} 755\n\
+            "clock=17\nflags=sse avx2\ninit=openrc\nuser=0\nhash:/usr/bin/build-drone={}\nmode:/usr/bin/build-drone=755\n\
              service:build-drone=enabled started\nservice:build-binhost= started\nlistens=1F90\n\
              process:build-drone=41 former\nreach:binhost=no\nfree_kib:/usr=2\nwritable:/usr=no\n\
              unheard=of\nunheard:of=too\nend=1\n",

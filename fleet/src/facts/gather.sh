@@ -6,17 +6,20 @@ say clock "$(date +%s)"
 orchestrator=$1 binhost=$2 services=$3 directories=$4 presents=$5
 shift 5
 
-existing() { # the nearest directory that is there
+existing() { # sets dir: the nearest directory that is there
 	dir=$1
 	while [ -n "$dir" ] && [ ! -d "$dir" ]; do dir=${dir%/*}; done
-	printf '%s\n' "${dir:-/}"
+	dir=${dir:-/}
 }
 
 # The machine.
 [ ! -r /etc/machine-id ] || say machine_id "$(cat /etc/machine-id)"
-say host "$(uname -n)"
-say machine "$(uname -m)"
-say kernel "$(uname -r)"
+uname -nrm | {
+	read -r host kernel machine
+	say host "$host"
+	say kernel "$kernel"
+	say machine "$machine"
+}
 say user "$(id -u)"
 sed -n '/^flags/{s/^flags[^:]*: */flags=/p;q;}' /proc/cpuinfo
 say cores "$(grep -c '^processor' /proc/cpuinfo)"
@@ -43,18 +46,28 @@ command -v bwrap >/dev/null && say bwrap yes
 # What is there of ours.
 IFS='
 '
+# One process for all files, and for all directories: of a fleet, each is started on every machine at once.
 for file; do
-	[ -f "$file" ] || continue
-	sum=$(sha256sum <"$file")
-	say "file:$file" "${sum%% *} $(stat -c %a "$file")"
+	shift
+	[ ! -f "$file" ] || set -- "$@" "$file"
 done
+if [ $# != 0 ]; then
+	sha256sum -- "$@" | sed 's/^\([0-9a-f]*\)  \(.*\)/hash:\2=\1/'
+	stat -c 'mode:%n=%a' -- "$@"
+fi
 for file in $presents; do
 	[ ! -s "$file" ] || say "present:$file" yes
 done
+set --
 for name in $directories; do
-	dir=$(existing "$name")
-	say "free_kib:$name" "$(df -Pk "$dir" | sed -n '2{s/^[^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1/p;}')"
+	existing "$name"
+	set -- "$@" "$dir"
 	if [ -w "$dir" ]; then say "writable:$name" yes; else say "writable:$name" no; fi
+done
+# Its lines are in the order of its arguments.
+df -Pk -- "$@" | sed '1d; s/^[^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1/' | while read -r free; do
+	say "free_kib:${directories%%"$IFS"*}" "$free"
+	directories=${directories#*"$IFS"}
 done
 for entry in $services; do
 	name=${entry% *} state=
@@ -63,7 +76,8 @@ for entry in $services; do
 		[ ! -L "$link" ] || state="$state enabled"
 	done
 	if [ -d /run/openrc ]; then
-		if [ -x "/etc/init.d/$name" ] && rc-service "$name" status >/dev/null 2>&1; then state="$state started"; fi
+		# Where rc-service would look (librc, rc_service_state); a daemon that is gone is missed below.
+		if [ -e "/run/openrc/started/$name" ]; then state="$state started"; fi
 	elif [ -d /run/systemd/system ]; then
 		if systemctl -q is-active "$name"; then state="$state started"; fi
 	fi
