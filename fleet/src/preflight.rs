@@ -142,7 +142,11 @@ fn architecture(facts: &Facts, part: &DesiredPart) -> Option<Finding> {
 
 fn account(facts: &Facts, part: &DesiredPart) -> Option<Finding> {
     let (name, account) = (part.part.name, part.part.account);
-    let says = format!("{name} runs as {account}, which is no account there: useradd --system {account}");
+    let says = format!(
+        "{name} runs as {account}, which is no account there: \
+         useradd --system --create-home --home-dir {} {account}",
+        part.settings.state_dir
+    );
     (!facts.service(name).account).then(|| refused("account", says))
 }
 

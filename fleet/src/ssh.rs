@@ -13,6 +13,7 @@ mod quote;
 pub use failure::SshError;
 pub use quote::quote;
 
+use crate::content::Hash;
 use crate::topology::Route;
 use openssh::{Child, ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
 use std::fs::Permissions;
@@ -74,7 +75,7 @@ impl Ssh {
             .server_alive_interval(ALIVE)
             .control_persist(ControlPersist::IdleFor(idle()))
             .control_directory(self.directory.path())
-            .config_file(&self.config);
+            .config_file(self.config(route).map_err(|error| SshError::Other(error.to_string()))?);
         if let Some(user) = &route.user {
             builder.user(user.to_string());
         }
@@ -93,6 +94,18 @@ impl Ssh {
             Ok(Err(error)) => Err(SshError::of_connect(&error)),
             Err(_) => Err(SshError::TimedOut(ESTABLISH)),
         }
+    }
+}
+
+impl Ssh {
+    /// The configuration file for a route. Of what the command line says ssh hands nothing on to a jump host, not even the key.
+    fn config(&self, route: &Route) -> io::Result<PathBuf> {
+        let (Some(_), Some(key)) = (&route.jump, &route.key) else { return Ok(self.config.clone()) };
+        let line = format!("IdentityFile \"{}\"\n", key.display());
+        let name = format!("config-{}", Hash::of(line.as_bytes()).short());
+        let file = self.directory.path().join(name);
+        std::fs::write(&file, line + &std::fs::read_to_string(&self.config)?)?;
+        Ok(file)
     }
 }
 
