@@ -1,7 +1,7 @@
 # Build Swarm. Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does all of its
 # set-up on a fresh Debian 12 with git, build-essential, curl, a Rust toolchain, and root.
 
-.PHONY: demo test chaos bench bench-binhost bench-queue setup build lint sqlx sqlx-check fmt help
+.PHONY: demo test dist chaos bench bench-binhost bench-queue bench-fleet setup build lint sqlx sqlx-check fmt help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -42,12 +42,35 @@ bench-queue:   ## Measure the queue, JSON lines.
 	@$(CARGO) build --release --workspace
 	@tests/with-services --durable $(CARGO) bench --quiet --package swarm-tests --bench queue -- $(BENCH)
 
+# The same of deploying to ten machines.
+bench-fleet:   ## Measure deploying to ten machines, JSON lines.
+	@$(MAKE) --no-print-directory setup >&2
+	@$(CARGO) build --release --workspace
+	@tests/with-services $(CARGO) bench --quiet --package swarm-tests --bench fleet
+
 bench-%:
 	@$(MAKE) --no-print-directory bench ONLY=$*
 
 setup:   ## Install what the tests and the demo need; idempotent.
 	tests/setup-host
 	tests/gentoo-box/setup
+
+TARGET ?= x86_64-unknown-linux-gnu
+COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+PROGRAMS = build-orchestrator build-binhost build-drone swarm
+CARGO_HOME ?= $(HOME)/.cargo
+
+# Nothing of where it is built comes in, so that equal sources give equal bytes in any directory and for any user.
+dist: export RUSTFLAGS = -C target-feature=+crt-static \
+	--remap-path-prefix=$(CURDIR)=/build-swarm --remap-path-prefix=$(CARGO_HOME)=/cargo
+dist: export CFLAGS = -ffile-prefix-map=$(CARGO_HOME)=/cargo
+dist: export BUILD_SWARM_COMMIT = $(COMMIT)
+dist:   ## Static programs with their checksums, in dist/: for TARGET=x86_64-unknown-linux-musl where that is installed.
+	$(CARGO) build --locked --profile dist --target $(TARGET) $(PROGRAMS:%=--package %) \
+		--package swarm-protocol --features swarm-protocol/rust-resolver
+	mkdir -p dist
+	cd $${CARGO_TARGET_DIR:-target}/$(TARGET)/dist && cp $(PROGRAMS) $(CURDIR)/dist/
+	cd dist && sha256sum $(PROGRAMS) >SHA256SUMS
 
 build:   ## Build all binaries.
 	$(CARGO) build --workspace

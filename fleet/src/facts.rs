@@ -22,8 +22,6 @@ pub struct Facts {
     pub clock: i64,
     /// `/etc/machine-id`.
     pub machine_id: Option<String>,
-    /// What it calls itself.
-    pub host: String,
     /// The architecture, as `uname -m` says it.
     pub machine: String,
     /// The kernel's release.
@@ -161,7 +159,6 @@ impl Facts {
         match key {
             "clock" => self.clock = value.parse().unwrap_or_default(),
             "machine_id" => self.machine_id = some(),
-            "host" => value.clone_into(&mut self.host),
             "machine" => value.clone_into(&mut self.machine),
             "kernel" => value.clone_into(&mut self.kernel),
             "user" => self.root = value == "0",
@@ -217,6 +214,20 @@ impl Facts {
             "reach" => self.reaches.extend([(name, value == "yes")]),
             _ => {}
         }
+    }
+
+    /// The machine in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Self { kernel, machine, cores, memory_bytes, .. } = self;
+        let memory = memory_bytes >> 30;
+        let portage = self
+            .portage
+            .as_ref()
+            .map_or_else(|| "no Portage".to_owned(), |version| format!("Portage {version}"));
+        let init = self.init.map_or_else(|| "an unknown init system".to_owned(), |init| init.to_string());
+        let cgroup = self.cgroup.first().map_or("none", String::as_str);
+        format!("Linux {kernel} {machine}, {cores} cores, {memory} GiB, {portage}, {init}, cgroup {cgroup}")
     }
 
     /// The service of that name.

@@ -91,7 +91,7 @@ impl Ssh {
         let connected = tokio::time::timeout(ESTABLISH, builder.connect(route.host.as_str())).await;
         match connected {
             Ok(Ok(session)) => Ok(Connection { session, lost: AtomicBool::new(false) }),
-            Ok(Err(error)) => Err(SshError::of_connect(&error)),
+            Ok(Err(error)) => Err(SshError::of_connect(&error, route.jump.as_ref())),
             Err(_) => Err(SshError::TimedOut(ESTABLISH)),
         }
     }

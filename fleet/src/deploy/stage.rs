@@ -19,6 +19,12 @@ fn staged(path: &str) -> String {
     format!("{directory}/.{name}.staged")
 }
 
+/// Where a file is, before the switch.
+fn place(plan: &PartPlan, path: &str) -> String {
+    let is_new = plan.writes.iter().any(|write| write.file.path == path);
+    if is_new { staged(path) } else { path.to_owned() }
+}
+
 /// Sends a file.
 pub(super) async fn push(connection: &Connection, file: &DesiredFile) -> Result<(), Trouble> {
     let mode = format!("{:o}", file.mode);
@@ -31,11 +37,7 @@ pub(super) async fn push(connection: &Connection, file: &DesiredFile) -> Result<
 /// of a mistake in the configuration, the daemon that runs notices nothing.
 pub(super) async fn check(connection: &Connection, plan: &PartPlan) -> Result<String, Trouble> {
     let part = plan.part;
-    let place = |path: &str| {
-        let is_new = plan.writes.iter().any(|write| write.file.path == path);
-        if is_new { staged(path) } else { path.to_owned() }
-    };
-    let (program, config) = (quote(&place(part.program)), quote(&place(part.config)));
+    let (program, config) = (quote(&place(plan, part.program)), quote(&place(plan, part.config)));
     let line = format!("{program} --version && {program} {} --config {config} --check-config >&2", part.verb);
     let said = connection.script(&line, &[], None, SHORT).await?;
     good(&said).map_err(|says| Trouble::new("check", format!("it would not start there: {says}")))?;
@@ -44,14 +46,10 @@ pub(super) async fn check(connection: &Connection, plan: &PartPlan) -> Result<St
 
 /// Lets a drone join: the join token goes in by standard input, and the drone's own stays there.
 pub(super) async fn enrol(connection: &Connection, plan: &PartPlan, token: &str) -> Result<(), Trouble> {
-    let place = |path: &str| {
-        let is_new = plan.writes.iter().any(|write| write.file.path == path);
-        if is_new { staged(path) } else { path.to_owned() }
-    };
     let line = format!(
         "{} enrol --config {} >/dev/null",
-        quote(&place(plan.part.program)),
-        quote(&place(plan.part.config))
+        quote(&place(plan, plan.part.program)),
+        quote(&place(plan, plan.part.config))
     );
     let said = connection.script(&line, &[], Some(token.as_bytes()), SHORT).await?;
     good(&said).map_err(|says| Trouble::new("enrol", says))

@@ -14,9 +14,8 @@ existing() { # sets dir: the nearest directory that is there
 
 # The machine.
 [ ! -r /etc/machine-id ] || say machine_id "$(cat /etc/machine-id)"
-uname -nrm | {
-	read -r host kernel machine
-	say host "$host"
+uname -rm | {
+	read -r kernel machine
 	say kernel "$kernel"
 	say machine "$machine"
 }

@@ -3,6 +3,7 @@
 //! ssh tells it only in words: those of OpenSSH's `sshconnect.c`, `sshconnect2.c` and `clientloop.c`, which have been the
 //! same for many years. What is not recognized is passed on.
 
+use crate::topology::Jump;
 use openssh::Error;
 use std::error::Error as _;
 use std::time::Duration;
@@ -53,10 +54,15 @@ impl SshError {
         }
     }
 
-    /// Of connecting: ssh's log is in the error's source.
-    pub(super) fn of_connect(error: &Error) -> Self {
+    /// Of connecting: ssh's log is in the error's source. What the ssh of a jump host says is not in it.
+    pub(super) fn of_connect(error: &Error, jump: Option<&Jump>) -> Self {
         let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        Self::of_log(&text)
+        match (Self::of_log(&text), jump) {
+            (Self::Unreachable(why), Some(jump)) => {
+                Self::Unreachable(format!("{why}; by way of {jump}, which may be what refuses"))
+            }
+            (error, _) => error,
+        }
     }
 
     /// Of a command over a connection that stood.

@@ -196,3 +196,33 @@ fn shown(deployed: &[Deployed]) -> String {
     });
     table([left("node"), left("result"), prose("what")], "The topology has no node.", rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_of_a_deploy() {
+        let change =
+            || vec!["~ /usr/bin/build-drone 911169ddaaf1 -> b72cf6d79181, 17327672 bytes".to_owned()];
+        let trouble = |says: &str| Trouble::new("not_up", says);
+        let outcomes = [
+            Shown::Outcome(Outcome::Unchanged),
+            Shown::Outcome(Outcome::Done { changes: change() }),
+            Shown::Outcome(Outcome::RolledBack(trouble(
+                "it did not come up within 60 s; what ran before runs again",
+            ))),
+            Shown::Outcome(Outcome::Failed(trouble(
+                "another deploy is at work there: root on queen, process 7 there",
+            ))),
+            Shown::Outcome(Outcome::Skipped { says: "the same was taken back on naos".to_owned() }),
+            Shown::Planned { result: "planned", changes: change() },
+        ];
+        let named = outcomes.into_iter().enumerate();
+        let deployed: Vec<_> =
+            named.map(|(n, outcome)| Deployed { node: format!("node{n}"), outcome }).collect();
+        assert_eq!(deployed.iter().filter(|one| one.is_good()).count(), 3);
+        insta::assert_snapshot!(shown(&deployed));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&deployed[2..4]).unwrap());
+    }
+}

@@ -18,6 +18,8 @@ use swarm_protocol::admin::Drone;
 struct Checked {
     node: String,
     is_fit: bool,
+    /// What it is, in a line.
+    machine: Option<String>,
     findings: Vec<Finding>,
     /// What it builds right now.
     builds: Vec<String>,
@@ -54,6 +56,7 @@ impl Checked {
         Self {
             is_fit: one.found.is_ok() && findings.iter().all(|finding| finding.severity != Severity::Refused),
             findings,
+            machine: one.found.as_ref().ok().map(|found| found.facts.summary()),
             builds: drone.iter().flat_map(|drone| &drone.work).map(|work| work.cpv.to_string()).collect(),
             trouble: one.found.as_ref().err().cloned(),
             node,
@@ -66,17 +69,13 @@ fn fitness(checked: &[Checked]) -> String {
         let row = |severity: &str, what: &str, says: &str| {
             [one.node.clone(), severity.to_owned(), what.to_owned(), says.to_owned()]
         };
-        let mut rows: Vec<_> = one
-            .findings
-            .iter()
-            .map(|finding| row(&finding.severity.to_string(), finding.what, &finding.says))
-            .collect();
+        let mut rows = Vec::new();
+        rows.extend(one.machine.as_ref().map(|machine| row("note", "machine", machine)));
+        let findings = one.findings.iter();
+        rows.extend(findings.map(|finding| row(&finding.severity.to_string(), finding.what, &finding.says)));
         rows.extend(one.trouble.as_ref().map(|trouble| row("FAILED", trouble.code, &trouble.says)));
         if !one.builds.is_empty() {
             rows.push(row("note", "work", &format!("it builds {}", one.builds.join(", "))));
-        }
-        if rows.is_empty() {
-            rows.push(row("ok", "", ""));
         }
         rows
     });
@@ -95,4 +94,59 @@ fn drift(statuses: &[Status]) -> String {
         [one.node.clone(), state.to_owned(), drone, says.collect::<Vec<_>>().join("\n")]
     });
     table([left("node"), left("state"), left("drone"), prose("drift")], "The topology has no node.", rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swarm_protocol::state::DroneState;
+
+    #[test]
+    fn machines_with_what_was_found() {
+        let checked = |node: &str| Checked {
+            node: node.to_owned(),
+            is_fit: true,
+            machine: Some(
+                "Linux 6.12.1 x86_64, 8 cores, 31 GiB, Portage 3.0.83, openrc, cgroup v2".to_owned(),
+            ),
+            findings: vec![],
+            builds: vec![],
+            trouble: None,
+        };
+        let says = "its processors cannot run -march=x86-64-v4: no avx512f".to_owned();
+        let finding = Finding { what: "processor", severity: Severity::Refused, says };
+        let trouble =
+            Trouble::new("unreachable", "cannot be reached: connect to host queen port 22: No route to host");
+        insta::assert_snapshot!(fitness(&[
+            Checked { builds: vec!["dev-lang/rust-1.90.0".to_owned()], ..checked("izar") },
+            Checked { findings: vec![finding], is_fit: false, ..checked("naos") },
+            Checked { machine: None, is_fit: false, trouble: Some(trouble), ..checked("queen") },
+        ]));
+    }
+
+    #[test]
+    fn machines_that_differ() {
+        let good = Status {
+            node: "izar".to_owned(),
+            is_good: true,
+            drone: Some(DroneState::Online),
+            drift: vec![],
+            trouble: None,
+        };
+        let lines = [
+            "~ /etc/build-swarm/drone.toml 911169ddaaf1 -> b72cf6d79181, 4 bytes",
+            "~ build-drone: start: it does not run",
+        ];
+        let drift_of = Status {
+            node: "naos".to_owned(),
+            is_good: false,
+            drift: lines.map(str::to_owned).into(),
+            ..good.clone()
+        };
+        let trouble =
+            Some(Trouble::new("denied", "it takes none of our keys, and nobody is asked for a password"));
+        let unknown =
+            Status { node: "queen".to_owned(), is_good: false, drone: None, trouble, ..good.clone() };
+        insta::assert_snapshot!(drift(&[good, drift_of, unknown]));
+    }
 }
