@@ -142,7 +142,7 @@ impl DesiredPart {
             once: false,
         };
         let mut files = vec![program, text(part.config.to_owned(), 0o644, &config, false)];
-        if node.init != Some(Init::Systemd) {
+        if node.init == Init::Openrc {
             files.push(text(format!("/etc/init.d/{}", part.name), 0o755, part.init_script, false));
             files.push(text(format!("/etc/conf.d/{}", part.name), 0o644, part.conf_d, true));
         }

@@ -112,8 +112,9 @@ fn system(facts: &Facts, node: &Node, desired: &Desired) -> Vec<Finding> {
     match (facts.init, node.init) {
         _ if desired.parts.is_empty() => {}
         (None, _) => found.push(refused("init", "neither OpenRC nor systemd has started it".to_owned())),
-        (Some(is), Some(said)) if is != said => {
-            found.push(refused("init", format!("it runs {is}, and not {said} as fleet.toml says")));
+        (Some(is), said) if is != said => {
+            let says = format!("it runs {is}, and not {said} as fleet.toml says: `init = \"{is}\"`");
+            found.push(refused("init", says));
         }
         _ => {}
     }

@@ -66,7 +66,8 @@ struct Entry {
     site: Option<String>,
     /// `gentoo`, where absent.
     os: Option<String>,
-    init: Option<Init>,
+    #[serde(default)]
+    init: Init,
     /// 1, where absent.
     weight: Option<u32>,
     march: Option<String>,

@@ -19,8 +19,8 @@ pub struct Node {
     pub site: String,
     /// The family of its operating system, as `ID` or `ID_LIKE` of os-release(5) say it.
     pub os: String,
-    /// Its init system; what is found there, where absent.
-    pub init: Option<Init>,
+    /// Its init system.
+    pub init: Init,
     /// How much would be missed if it failed: a rolling deploy goes from light to heavy.
     pub weight: u32,
     /// The `-march` that its builds use: its processors must have those instructions.
@@ -73,10 +73,11 @@ pub enum Role {
 }
 
 /// The system that starts services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Init {
     /// OpenRC.
+    #[default]
     Openrc,
     /// systemd.
     Systemd,
