@@ -1,5 +1,5 @@
 //! The HTTP API, split by caller: drones, people and scripts, and whoever asks after our health. The types of the handlers
-//! describe it ([`document`]).
+//! describe it ([`document`]). Beside it is the dashboard.
 
 pub mod admin;
 pub mod answer;
@@ -18,6 +18,7 @@ pub mod status;
 pub mod why;
 
 use crate::app::App;
+use crate::dashboard;
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, patch_with, post_with, put_with};
 use axum::routing::get;
@@ -41,6 +42,7 @@ pub fn router(app: Shared) -> anyhow::Result<Router> {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::scrape))
+        .merge(dashboard::router())
         .fallback(async || ApiError::new(Code::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             ApiError::new(Code::MethodNotAllowed, "this path does not know the method")

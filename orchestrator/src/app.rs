@@ -3,6 +3,7 @@
 use crate::alarms::Alarms;
 use crate::claim_lock::ClaimLocks;
 use crate::config::{Config, Gate, Limits, Times};
+use crate::dashboard::Feed;
 use crate::db;
 use crate::db::rules::Rules;
 use crate::db::transition::{Applied, ApplyError, Note, Subject};
@@ -57,6 +58,8 @@ pub struct App {
     binhost: BinhostClient,
     /// Where drones reach it.
     pub drone_binhost_url: String,
+    /// What the dashboard's viewers are told.
+    pub feed: Feed,
     /// What works less well.
     pub alarms: Alarms,
     /// What is counted and measured.
@@ -127,6 +130,7 @@ impl App {
             drone_binhost_url: config.binhost.drone_url.clone().unwrap_or_else(|| config.binhost.url.clone()),
             limits: config.limits,
             gate: config.gate,
+            feed: Feed::default(),
             alarms: Alarms::default(),
             metrics: Metrics::default(),
             turned: Turned::default(),

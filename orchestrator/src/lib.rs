@@ -6,6 +6,7 @@ pub mod app;
 pub mod claim;
 pub mod claim_lock;
 pub mod config;
+pub mod dashboard;
 pub mod db;
 pub mod definitions;
 pub mod distrust;

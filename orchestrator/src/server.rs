@@ -4,7 +4,7 @@ use crate::api;
 use crate::app::App;
 use crate::config::Config;
 use crate::embedded::Servers;
-use crate::{db, heartbeat, maintenance, planner};
+use crate::{dashboard, db, heartbeat, maintenance, planner};
 use anyhow::{Context, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use std::path::Path;
@@ -81,6 +81,13 @@ async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals
     tasks.spawn(async move {
         ("wake-ups", {
             let _: () = shared.wake.listen(client, stopped).await;
+            Ok(())
+        })
+    });
+    let shared = app.clone();
+    tasks.spawn(async move {
+        ("dashboard", {
+            let _: () = dashboard::run(&shared).await;
             Ok(())
         })
     });

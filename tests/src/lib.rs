@@ -14,6 +14,8 @@
 //! | [`plans`] | plans and epochs |
 //! | [`machines`] | machines in which real Portage runs: boxes |
 //! | [`fleet`] | machines that a person deploys to |
+//! | [`browser`] | a real Chromium |
+//! | [`pages`] | a browser without scripts |
 //! | [`pkgdirs`] | directories of binary packages that Portage fills and indexes |
 //! | [`cli`] | the real `swarm` |
 //! | [`checker`] | what must be true of every event log |
@@ -29,6 +31,7 @@
 )]
 
 pub mod binhost;
+pub mod browser;
 pub mod checker;
 pub mod cli;
 pub mod database;
@@ -39,6 +42,7 @@ pub mod fleet;
 pub mod git_https;
 pub mod gpkg;
 pub mod machines;
+pub mod pages;
 pub mod pkgdirs;
 pub mod plans;
 pub mod port;

@@ -26,6 +26,12 @@ impl ApiError {
         Self(Problem::new(code, detail))
     }
 
+    /// What is said to the client.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+
     /// There is no `what`.
     #[must_use]
     pub fn not_found(what: &str) -> Self {

@@ -128,3 +128,27 @@ pub async fn since(db: impl PgExecutor<'_>, cursor: &Cursor, run: Option<RunId>)
         .collect();
     Ok(Events { events, cursor, more })
 }
+
+/// The newest events before `before`, of one run where it is given, newest first: `most` of them.
+pub async fn newest(
+    db: impl PgExecutor<'_>,
+    before: Option<EventId>,
+    run: Option<RunId>,
+    most: i64,
+) -> sqlx::Result<Vec<Event>> {
+    sqlx::query_as!(
+        Event,
+        r#"SELECT e.id AS "id: EventId", e.at, e.kind, e.run_id AS "run: RunId", t.name AS "target?: TargetName",
+                  e.package_id AS "package: PackageId", p.cpv AS "cpv?: Cpv", e.attempt_id AS "attempt: AttemptId",
+                  e.drone_id AS "drone: DroneId", d.name AS "drone_name?", e.data
+           FROM events e LEFT JOIN runs r ON r.id = e.run_id LEFT JOIN targets t ON t.id = r.target_id
+                LEFT JOIN packages p ON p.id = e.package_id LEFT JOIN drones d ON d.id = e.drone_id
+           WHERE ($1::bigint IS NULL OR e.id < $1) AND ($2::bigint IS NULL OR e.run_id = $2)
+           ORDER BY e.id DESC LIMIT $3"#,
+        before.map(|before| before.0),
+        run.map(|run| run.0),
+        most
+    )
+    .fetch_all(db)
+    .await
+}

@@ -5,6 +5,10 @@ use sqlx::{PgExecutor, PgPool};
 use swarm_protocol::drone::Fence;
 use swarm_protocol::id::{AttemptId, DroneId};
 
+/// How many chunks are read for a page at most, and at a time for who follows.
+const PAGE_CHUNKS: i64 = 64;
+const FOLLOWED_CHUNKS: i64 = 4;
+
 /// Stores a chunk if the fence holds; a chunk that is there already stays as it is. `false`: the fence does not hold.
 pub async fn insert(
     db: impl PgExecutor<'_>,
@@ -45,6 +49,43 @@ pub async fn chunks(
         "SELECT sequence, zstd FROM log_chunks WHERE attempt_id = $1 AND sequence >= $2 ORDER BY sequence",
         attempt.0,
         since
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.sequence, row.zstd)).collect())
+}
+
+/// The newest chunks of an attempt before `before`, in order: as many as have `bytes` compressed bytes, and one at least.
+pub async fn chunks_before(
+    db: impl PgExecutor<'_>,
+    attempt: AttemptId,
+    before: i32,
+    bytes: i64,
+) -> sqlx::Result<Vec<(i32, Vec<u8>)>> {
+    let rows = sqlx::query!(
+        r#"SELECT sequence AS "sequence!", zstd AS "zstd!" FROM (
+               SELECT sequence, zstd, COALESCE(sum(octet_length(zstd)) OVER (
+                          ORDER BY sequence DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS behind
+               FROM (SELECT sequence, zstd FROM log_chunks WHERE attempt_id = $1 AND sequence < $2
+                     ORDER BY sequence DESC LIMIT $4) AS newest) AS counted
+           WHERE behind < $3 ORDER BY sequence"#,
+        attempt.0,
+        before,
+        bytes,
+        PAGE_CHUNKS
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.sequence, row.zstd)).collect())
+}
+
+/// The next chunks of an attempt from `since` on, a few at a time.
+pub async fn next_chunks(
+    db: impl PgExecutor<'_>,
+    attempt: AttemptId,
+    since: i32,
+) -> sqlx::Result<Vec<(i32, Vec<u8>)>> {
+    let rows = sqlx::query!(
+        "SELECT sequence, zstd FROM log_chunks WHERE attempt_id = $1 AND sequence >= $2 ORDER BY sequence LIMIT $3",
+        attempt.0,
+        since,
+        FOLLOWED_CHUNKS
     );
     Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.sequence, row.zstd)).collect())
 }
