@@ -1,7 +1,7 @@
 # Build Swarm. Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does all of its
 # set-up on a fresh Debian 12 with git, build-essential, curl, a Rust toolchain, and root.
 
-.PHONY: demo test dist chaos bench bench-binhost bench-queue bench-fleet setup build lint sqlx sqlx-check fmt help
+.PHONY: demo test dist chaos bench bench-binhost bench-queue bench-fleet bench-dashboard screenshots setup build lint sqlx sqlx-check fmt help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -47,6 +47,15 @@ bench-fleet:   ## Measure deploying to ten machines, JSON lines.
 	@$(MAKE) --no-print-directory setup >&2
 	@$(CARGO) build --release --workspace
 	@tests/with-services $(CARGO) bench --quiet --package swarm-tests --bench fleet
+
+# The same of the dashboard; one of its benches with BENCH=NAME.
+bench-dashboard:   ## Measure the dashboard, JSON lines.
+	@$(MAKE) --no-print-directory setup >&2
+	@$(CARGO) build --release --workspace
+	@tests/with-services --durable $(CARGO) bench --quiet --package swarm-tests --bench dashboard -- $(or $(BENCH),pages viewers)
+
+screenshots:   ## The dashboard's main pages as pictures in docs/screenshots.
+	@$(MAKE) --no-print-directory bench-dashboard BENCH=screenshots >&2
 
 bench-%:
 	@$(MAKE) --no-print-directory bench ONLY=$*

@@ -1,9 +1,10 @@
-//! A real browser: Debian's Chromium, driven by its chromedriver over WebDriver (W3C). The few commands that tests need are
+//! A real browser: Debian's Chromium, driven by its chromedriver over `WebDriver` (W3C). The few commands that tests need are
 //! JSON over HTTP.
 
 use crate::port::Port;
 use crate::process::Process;
 use crate::wait;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -11,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How an element is named in answers (W3C WebDriver, 12).
+/// How an element is named in answers (W3C `WebDriver`, 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A window of a browser that ends with the test.
@@ -31,7 +32,7 @@ impl Browser {
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={}", port.address.port())).env("HOME", directory.path());
         let driver = Process::start(&mut command, &directory.path().join("driver.log"));
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         let url = format!("http://{}", port.address);
         wait::until(20, "chromedriver to be ready", async || {
             let status: Value = client.get(format!("{url}/status")).send().await.ok()?.json().await.ok()?;
@@ -108,7 +109,7 @@ impl Browser {
         self.command(&format!("element/{element}/value"), json!({ "text": text })).await;
     }
 
-    /// Presses a key, as WebDriver names it.
+    /// Presses a key, as `WebDriver` names it.
     pub async fn press(&self, key: char) {
         let actions = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
         self.command("actions", json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }))
@@ -118,8 +119,24 @@ impl Browser {
     /// From now on the window is that of a telephone, which has no scroll bars.
     pub async fn telephone(&self, width: u32, height: u32) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": true });
-        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": metrics });
-        self.command("goog/cdp/execute", command).await;
+        self.emulate("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// From now on dark colours are preferred.
+    pub async fn dark(&self) {
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
+        self.emulate("Emulation.setEmulatedMedia", features).await;
+    }
+
+    async fn emulate(&self, what: &str, how: Value) {
+        self.command("goog/cdp/execute", json!({ "cmd": what, "params": how })).await;
+    }
+
+    /// What is seen, as PNG.
+    pub async fn screenshot(&self) -> Vec<u8> {
+        let answer = self.client.get(format!("{}/screenshot", self.session)).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        BASE64_STANDARD.decode(answer["value"].as_str().unwrap()).unwrap()
     }
 
     /// What the console says since the last question, but for what is merely told.

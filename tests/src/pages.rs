@@ -60,7 +60,6 @@ impl Reader {
     }
 
     /// A request for a path, with the cookie.
-    #[must_use]
     pub fn request(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.url)).header(COOKIE, &self.cookie)
     }
@@ -91,7 +90,6 @@ impl Reader {
     }
 
     /// A form as a request.
-    #[must_use]
     pub fn post(&self, fields: &[(&str, &str)], path: &str) -> RequestBuilder {
         let body: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         self.client
@@ -103,7 +101,7 @@ impl Reader {
 }
 
 fn encoded(value: &str) -> String {
-    value.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    value.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
 /// The form token in a page.

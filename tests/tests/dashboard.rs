@@ -3,6 +3,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use swarm_protocol::drone::{Claim, LogChunk};
 use swarm_protocol::state::{FailureClass, RunState};
 use swarm_tests::browser::Browser;
@@ -10,7 +11,7 @@ use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::plans;
 use swarm_tests::swarm::{Swarm, target};
 
-/// WebDriver's names of keys (W3C WebDriver, 17.4.2).
+/// Names of keys (W3C `WebDriver`, 17.4.2).
 const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
 
@@ -59,7 +60,8 @@ async fn what_happens_is_seen_without_a_reload() {
     live(&browser).await;
     let run = swarm.run(plans::epoch(), plans::plan(&["test/a-1", "test/b-1"], &[(1, 0)])).await;
     shows(&browser, &format!("Run {run}")).await;
-    let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
+    let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
+    let _heart = drone.heart();
     shows(&browser, "ant").await;
 
     open(&browser, &swarm, &format!("/runs/{run}")).await;
@@ -75,7 +77,8 @@ async fn what_happens_is_seen_without_a_reload() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_is_followed_and_injects_nothing() {
     let swarm = Swarm::start().await;
-    let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
+    let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
+    let _heart = drone.heart();
     swarm.run(plans::epoch(), plans::plan(&["test/a-1"], &[])).await;
     let claim = drone.claim(5).await.unwrap();
     drone.start(&claim).await.unwrap();
@@ -102,10 +105,10 @@ async fn a_log_is_followed_and_injects_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_with_the_keyboard() {
     let swarm = Swarm::start().await;
-    let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
+    let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
+    let _heart = drone.heart();
     for cpv in ["test/a-1", "test/a-2"] {
         let run = swarm.run(plans::epoch(), plans::plan(&[cpv], &[])).await;
-        drone.beat(&[]).await.unwrap();
         drone.build(&drone.claim(5).await.unwrap()).await;
         swarm.run_reaches(run, RunState::Promoted, 20).await;
     }
@@ -149,15 +152,17 @@ const STUMBLES: &str = r#"
         if (!link.textContent.trim()) stumbles.push("a link without words: " + name(link));
     const ids = [...document.querySelectorAll("[id]")].map((node) => node.id);
     if (new Set(ids).size !== ids.length) stumbles.push("an id twice: " + ids);
-    const wide = document.documentElement.scrollWidth - innerWidth;
-    if (wide > 0) stumbles.push(`${wide} pixels too wide`);
+    const { scrollWidth, clientWidth } = document.documentElement;
+    if (clientWidth !== 360 || scrollWidth > clientWidth) stumbles.push(`${scrollWidth} pixels wide of ${clientWidth}`);
     return stumbles;
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_fits_a_telephone_and_can_be_heard() {
     let swarm = Swarm::start().await;
-    let drone = ScriptedDrone::join(&swarm, "a-drone-with-a-name-of-some-length", &plans::epoch()).await;
+    let drone =
+        Arc::new(ScriptedDrone::join(&swarm, "a-drone-with-a-name-of-some-length", &plans::epoch()).await);
+    let _heart = drone.heart();
     let long = format!("test/{}-1", "averylongname".repeat(6));
     let run = swarm.run(plans::epoch(), plans::plan(&[&long, "test/b-1", "test/c-1"], &[(1, 0)])).await;
     drone.build(&drone.claim(5).await.unwrap()).await;

@@ -6,6 +6,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use reqwest::header::SET_COOKIE;
 use reqwest::{RequestBuilder, StatusCode};
+use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::admin::{Attempt, NewNightly};
 use swarm_protocol::drone::{Claim, Fail, LogChunk};
@@ -307,7 +308,8 @@ async fn large_log(swarm: &Swarm, attempt: AttemptId) -> i32 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_of_100_megabytes_is_read_from_its_end() {
     let swarm = Swarm::start().await;
-    let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
+    let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
+    let _heart = drone.heart();
     swarm.run(plans::epoch(), plans::plan(&["test/a-1"], &[])).await;
     let claim = drone.claim(5).await.unwrap();
     drone.start(&claim).await.unwrap();
@@ -345,8 +347,9 @@ async fn viewers_are_told_what_changed_and_only_that() {
     assert!(stream.next().await.contains("\"*\""));
     let run = swarm.run(plans::epoch(), plans::flat(1)).await;
     let change = stream.tells(&format!("\"run:{run}\"")).await;
-    assert!(change.contains("event: changed") && change.contains("\"pause_ms\":1000"), "{change}");
-    let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
+    assert!(change.contains("event: changed") && change.contains("\"spread_ms\":0"), "{change}");
+    let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
+    let _heart = drone.heart();
     stream.tells("\"drone:ant\"").await;
 
     // Whoever comes from yesterday, or from another process, is told once, and then what everybody is told.
@@ -365,7 +368,8 @@ async fn viewers_are_told_what_changed_and_only_that() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_is_followed_to_its_end() {
     let swarm = Swarm::start().await;
-    let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
+    let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
+    let _heart = drone.heart();
     swarm.run(plans::epoch(), plans::plan(&["test/a-1"], &[])).await;
     let claim = drone.claim(5).await.unwrap();
     drone.start(&claim).await.unwrap();
@@ -443,10 +447,10 @@ impl Stream {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_from_the_page() {
     let swarm = Swarm::start().await;
-    let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
+    let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
+    let _heart = drone.heart();
     for cpv in ["test/a-1", "test/a-2"] {
         let run = swarm.run(plans::epoch(), plans::plan(&[cpv], &[])).await;
-        drone.beat(&[]).await.unwrap();
         drone.build(&drone.claim(5).await.unwrap()).await;
         swarm.run_reaches(run, RunState::Promoted, 20).await;
     }

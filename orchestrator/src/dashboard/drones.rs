@@ -124,7 +124,7 @@ fn work(drone: &Drone, machine: &Machine, now: DateTime<Utc>) -> Markup {
 fn idle(why: &Why) -> Markup {
     html! {
         section .card aria-label="Why" {
-            p { (why.answer) "." }
+            p { strong { "Now: " } (why.answer) "." }
             ul { @for cause in &why.causes { li { strong { (cause.subject) } ": " (cause.text) } } }
         }
     }
@@ -137,9 +137,9 @@ fn orders(visitor: &Visitor, drone: &Drone) -> Markup {
     };
     let ground = html! {
         input type="hidden" name="do" value="ground";
-        label for="minutes" { "for" }
-        input #minutes name="minutes" type="number" min="1" max="10080" placeholder="until resumed";
-        "minutes" button { "Ground" }
+        label for="minutes" { "Minutes; none: until it is resumed" }
+        input #minutes name="minutes" type="number" min="1" max="10080";
+        button { "Ground" }
     };
     html! {
         @if drone.state == DroneState::Draining || drone.state == DroneState::Grounded {

@@ -3,9 +3,9 @@
 use super::error::PageError;
 use super::visitor::{Visitor, is_foreign};
 use crate::api::Shared;
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 /// No form is longer.
@@ -24,17 +24,24 @@ impl Fields {
     }
 }
 
+impl Fields {
+    async fn read(headers: &HeaderMap, body: Body) -> Result<Self, PageError> {
+        if is_foreign(headers) {
+            return Err(PageError::foreign());
+        }
+        let bytes = to_bytes(body, LONGEST_BYTES).await.map_err(|_| {
+            PageError::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", "No form of ours is that long.")
+        })?;
+        Ok(Self(form_urlencoded::parse(&bytes).into_owned().collect()))
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = PageError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, PageError> {
-        if is_foreign(request.headers()) {
-            return Err(PageError::foreign());
-        }
-        let bytes = to_bytes(request.into_body(), LONGEST_BYTES).await.map_err(|_| {
-            PageError::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", "No form of ours is that long.")
-        })?;
-        Ok(Self(form_urlencoded::parse(&bytes).into_owned().collect()))
+        let (parts, body) = request.into_parts();
+        Self::read(&parts.headers, body).await
     }
 }
 
@@ -46,9 +53,9 @@ impl FromRequest<Shared> for Order {
 
     async fn from_request(request: Request, app: &Shared) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
+        // Before the visitor has a turn: a body may take its time.
+        let fields = Fields::read(&parts.headers, body).await.map_err(IntoResponse::into_response)?;
         let visitor = Visitor::from_request_parts(&mut parts, app).await?;
-        let fields = Fields::from_request(Request::from_parts(parts, body), app).await;
-        let fields = fields.map_err(IntoResponse::into_response)?;
         if !visitor.may_act() {
             return Err(PageError::for_admins().into_response());
         }

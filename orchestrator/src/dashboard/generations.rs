@@ -49,10 +49,11 @@ pub(super) async fn targets(State(app): State<Shared>, visitor: Visitor) -> Resu
 /// The generations of a target.
 pub(super) async fn list(
     State(app): State<Shared>,
-    visitor: Visitor,
+    mut visitor: Visitor,
     Path(target): Path<TargetName>,
 ) -> Result<Html<String>, PageError> {
     let now = db::now(&app.db).await?;
+    visitor.waits();
     let all = generations::list(State(app), Viewer, extract::Path(target.clone())).await?.0;
     let title = format!("Generations of {target}");
     let content = html! {
@@ -119,10 +120,11 @@ fn rollback(visitor: &Visitor, target: &TargetName, one: &Generation) -> Markup 
 /// How two generations differ.
 pub(super) async fn diff(
     State(app): State<Shared>,
-    visitor: Visitor,
+    mut visitor: Visitor,
     Path(target): Path<TargetName>,
     Query(between): Query<Between>,
 ) -> Result<Html<String>, PageError> {
+    visitor.waits();
     let diff = generations::diff(State(app), Viewer, extract::Path(target.clone()), extract::Query(between))
         .await?
         .0;

@@ -2,8 +2,9 @@
 //!
 //! While somebody looks, one task reads the events once a second and names what they are about: `run:3`, `drone:ant`. Each
 //! viewer gets the same few bytes by server-sent events, and fetches its page anew if it shows one of these. The message
-//! says how long to rest afterwards, the longer the more viewers there are: all of them together fetch at most
-//! [`FETCHES_A_SECOND`] pages. So no number of open dashboards can hurt the queue.
+//! says over which time all viewers spread their fetches, and how long each rests afterwards: the longer the more there
+//! are, so that together they fetch [`FETCHES_A_SECOND`] pages. And [`Feed::turn`] lets a few be made at a time, so that
+//! claims and reports always find a connection to Postgres. So no number of open dashboards can hurt the queue.
 //!
 //! A page knows the version of the feed that it was made at, and a message carries the newest. Whoever comes (back) with
 //! another one, after a day or after a restart, gets one message "everything", and no flood.
@@ -32,16 +33,19 @@ use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
 
-/// Streams at a time, those that follow logs included. Whoever comes later sees pages that do not renew themselves.
+/// Streams at a time. Whoever comes later sees pages that do not renew themselves.
 const SEATS: usize = 1000;
+/// Streams that follow logs, of which each asks for itself.
+const FOLLOWERS: usize = 100;
+/// Pages that are made at a time. Each takes four connections at most, of the sixteen that the pool has by default; one is
+/// done in milliseconds.
+const PAGES: usize = 3;
 /// Between two readings.
 const TURN: Duration = Duration::from_secs(1);
 /// After how many turns heartbeats are taken to have changed something: they are no events.
 const PULSE_TURNS: u32 = 30;
-/// How many pages all viewers fetch in a second at most.
-const FETCHES_A_SECOND: u64 = 25;
-/// No viewer rests longer.
-const LONGEST_PAUSE_MS: u64 = 60_000;
+/// How many pages all viewers fetch in a second.
+const FETCHES_A_SECOND: u64 = 10;
 /// After that a viewer has to show again who it is: its token may have been revoked.
 const LONGEST: Duration = Duration::from_hours(1);
 /// More is everything.
@@ -69,6 +73,8 @@ pub struct Feed {
     changes: broadcast::Sender<Arc<[String]>>,
     arrived: Notify,
     seats: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
 }
 
 impl Default for Feed {
@@ -79,6 +85,8 @@ impl Default for Feed {
             changes: broadcast::Sender::new(BEHIND),
             arrived: Notify::new(),
             seats: Arc::new(Semaphore::new(SEATS)),
+            followers: Arc::new(Semaphore::new(FOLLOWERS)),
+            turns: Arc::new(Semaphore::new(PAGES)),
         }
     }
 }
@@ -89,12 +97,15 @@ impl Feed {
         format!("{}.{}", self.life.simple(), self.version.load(Ordering::Acquire))
     }
 
-    /// A place among the viewers, if there is one left.
-    pub(super) fn seat(&self) -> Result<OwnedSemaphorePermit, PageError> {
-        self.seats.clone().try_acquire_owned().map_err(|_| {
-            let text = "As many browsers are looking as may. This page does not renew itself.";
-            PageError::new(StatusCode::SERVICE_UNAVAILABLE, "Too many viewers", text)
-        })
+    /// Waits until a page may be made.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        self.turns.clone().acquire_owned().await.ok()
+    }
+
+    /// A place among those who follow logs, if there is one left.
+    pub(super) fn follower(&self) -> Result<OwnedSemaphorePermit, PageError> {
+        seat(&self.followers)
     }
 
     fn publish(&self, topics: BTreeSet<String>) {
@@ -113,10 +124,18 @@ impl Feed {
         slept
     }
 
-    fn pause_ms(&self) -> u64 {
-        let viewers = self.changes.receiver_count() as u64;
-        (viewers * 1000 / FETCHES_A_SECOND).clamp(1000, LONGEST_PAUSE_MS)
+    /// Over which time all viewers fetch what one message says: one alone does so at once.
+    fn spread_ms(&self) -> u64 {
+        let others = self.changes.receiver_count().saturating_sub(1) as u64;
+        others * 1000 / FETCHES_A_SECOND
     }
+}
+
+fn seat(seats: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, PageError> {
+    seats.clone().try_acquire_owned().map_err(|_| {
+        let text = "As many browsers are looking as may. This page does not renew itself.";
+        PageError::new(StatusCode::SERVICE_UNAVAILABLE, "Too many viewers", text)
+    })
 }
 
 /// Reads for all viewers until the process stops; while there are none, nothing.
@@ -189,7 +208,7 @@ pub(super) async fn stream(
     Query(Seen { version }): Query<Seen>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let seat = app.feed.seat()?;
+    let seat = seat(&app.feed.seats)?;
     let changes = app.feed.changes.subscribe();
     app.feed.arrived.notify_one();
     // A browser that reconnects by itself says what it got last, not what its page was made at.
@@ -235,7 +254,7 @@ impl Viewer {
     }
 
     fn message(&self, topics: &[String]) -> Event {
-        let data = json!({ "topics": topics, "pause_ms": self.app.feed.pause_ms() });
+        let data = json!({ "topics": topics, "spread_ms": self.app.feed.spread_ms() });
         Event::default().event("changed").id(self.app.feed.version()).data(data.to_string())
     }
 }
@@ -257,11 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn many_viewers_rest_longer() {
+    fn many_viewers_take_turns() {
         let feed = Feed::default();
-        assert_eq!(feed.pause_ms(), 1000);
-        let viewers: Vec<_> = (0..500).map(|_| feed.changes.subscribe()).collect();
-        assert_eq!(feed.pause_ms(), 20_000, "{} viewers fetch 25 pages a second", viewers.len());
+        let mut viewers = vec![feed.changes.subscribe()];
+        assert_eq!(feed.spread_ms(), 0, "who is alone looks at once");
+        viewers.extend((0..500).map(|_| feed.changes.subscribe()));
+        assert_eq!(feed.spread_ms(), 50_000, "{} viewers fetch 10 pages a second", viewers.len());
     }
 
     #[test]

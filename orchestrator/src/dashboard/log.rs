@@ -1,10 +1,9 @@
 //! The log of an attempt: its end first, a page at a time backwards, and what is added while somebody looks.
 //!
 //! Never is a whole log in one page or in memory: a page is about [`PAGE_BYTES`] of text, whatever a drone has sent. Who
-//! follows gets what is new once a second, by a look at the primary key for each; there are few of them, and [`Feed::seat`]
-//! bounds them with the other viewers.
+//! follows gets what is new once a second, by a look at the primary key for each; [`Feed::follower`] bounds their number.
 //!
-//! [`Feed::seat`]: super::live::Feed::seat
+//! [`Feed::follower`]: super::live::Feed::follower
 
 mod text;
 
@@ -208,7 +207,7 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     logs::has_ended(&app.db, id).await?.ok_or_else(|| PageError::not_found("attempt"))?;
-    let seat = app.feed.seat()?;
+    let seat = app.feed.follower()?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let until = Instant::now() + LONGEST;
     let follower =

@@ -16,6 +16,9 @@ use maud::{Markup, html};
 use swarm_protocol::admin::{Counts, Drone, Obstacle, RunStatus, Status};
 use swarm_protocol::state::RunState;
 
+/// How many quarantined packages of a run are named.
+const NAMED: usize = 20;
+
 /// The page.
 pub(super) async fn show(State(app): State<Shared>, visitor: Visitor) -> Result<Html<String>, PageError> {
     let status = status::read(&app.db, None, health::degraded(&app).await?).await?;
@@ -79,8 +82,8 @@ fn of_run(status: &RunStatus, progress: &Progress, now: DateTime<Utc>) -> Markup
     html! {
         h3 {
             a href={ "/runs/" (run.id) } { "Run " (run.id) } " " (state(run.state.as_str()))
-            " " small .faint { "began " (ago(now, run.created_at)) }
         }
+        p .faint { "Began " (ago(now, run.created_at)) "." }
         @if let Some(reason) = &run.reason { p { (reason) } }
         @if let Some(resolver) = &run.resolver {
             p { "Resolved by " (resolver.drone) ", since " (ago(now, resolver.since)) "." }
@@ -89,7 +92,10 @@ fn of_run(status: &RunStatus, progress: &Progress, now: DateTime<Utc>) -> Markup
             (counts(&run.counts))
             (pace(&run.counts, progress, run.state))
         }
-        @for obstacle in &status.quarantined { (of_obstacle(obstacle)) }
+        @for obstacle in status.quarantined.iter().take(NAMED) { (of_obstacle(obstacle)) }
+        @if status.quarantined.len() > NAMED {
+            p { a href={ "/runs/" (run.id) "?state=quarantined#packages" } { "All that is quarantined" } }
+        }
     }
 }
 
@@ -133,8 +139,8 @@ pub(super) fn pace(counts: &Counts, progress: &Progress, run: RunState) -> Marku
             dt { "Success" }
             dd {
                 (percent(counts.succeeded, ended)) ": " (counts.succeeded) " of " (ended)
-                " attempts that came to an end, " (counts.attempted) " begun; " (counts.quarantined)
-                " packages quarantined, " (counts.blocked) " blocked"
+                " attempts that came to an end; begun: " (counts.attempted)
+                ", packages quarantined: " (counts.quarantined) ", blocked: " (counts.blocked)
             }
             dt { "Received" }
             dd { (progress.received_by_hour.first().copied().unwrap_or_default()) " in the last hour" (hours(progress)) }

@@ -20,9 +20,23 @@ use swarm_protocol::admin::Run;
 use swarm_protocol::id::RunId;
 use swarm_protocol::state::{PackageState, RunState};
 
+/// Runs on a page.
+const RUNS: i64 = 50;
+
+/// `?before=RUN`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Before {
+    before: Option<RunId>,
+}
+
 /// The newest runs.
-pub(super) async fn list(State(app): State<Shared>, visitor: Visitor) -> Result<Html<String>, PageError> {
-    let runs = db::runs::list(&app.db, &Filter::default()).await?;
+pub(super) async fn list(
+    State(app): State<Shared>,
+    visitor: Visitor,
+    Query(Before { before }): Query<Before>,
+) -> Result<Html<String>, PageError> {
+    let runs = listing::runs(&app.db, before, RUNS).await?;
     let now = db::now(&app.db).await?;
     let rows = html! {
         @for run in &runs {
@@ -32,18 +46,20 @@ pub(super) async fn list(State(app): State<Shared>, visitor: Visitor) -> Result<
                 td { (state(run.state.as_str())) }
                 td { (ago(now, run.created_at)) }
                 td { (taken(Some(run.created_at), run.ended_at.unwrap_or(now))) }
-                td .number { (run.counts.received) " of " (run.counts.total) }
                 td { @if let Some(number) = run.generation { "generation " (number) } }
                 td { (run.reason.as_deref().unwrap_or_default()) }
             }
         }
     };
-    let columns = ["Run", "Target", "State", "Began", "Took", "Received", "Became", "Why"];
+    let columns = ["Run", "Target", "State", "Began", "Took", "Became", "Why"];
     let content = html! {
         h1 { "Runs" }
         div #runs data-live {
-            @if runs.is_empty() { p { "No run yet; " code { "swarm run start TARGET" } " begins one." } }
-            @else { (table("The newest runs", &columns, &rows)) }
+            @if runs.is_empty() { p { "No run; " code { "swarm run start TARGET" } " begins one." } }
+            @else { (table("Runs, newest first", &columns, &rows)) }
+            @if let Some(last) = runs.last() && i64::try_from(runs.len()) == Ok(RUNS) {
+                nav aria-label="Pages of runs" { a rel="next" href={ "/runs?before=" (last.id) } { "older →" } }
+            }
         }
     };
     let topics = [ANYTHING.to_owned()];

@@ -4,7 +4,7 @@ use super::error::PageError;
 use super::extract::Query;
 use super::forms::Fields;
 use super::page;
-use super::visitor::{NAME, Visitor};
+use super::visitor::NAME;
 use crate::api::Shared;
 use crate::db::tokens::{self, Caller};
 use axum::extract::State;
@@ -80,11 +80,7 @@ pub(super) async fn sign_in(
 }
 
 /// Takes the cookie away. The token itself stays good.
-pub(super) async fn sign_out(
-    _: Visitor,
-    headers: HeaderMap,
-    _: Fields,
-) -> Result<impl IntoResponse, PageError> {
+pub(super) async fn sign_out(headers: HeaderMap, _: Fields) -> Result<impl IntoResponse, PageError> {
     Ok(([(SET_COOKIE, cookie("", 0, &headers)?)], Redirect::to("/sign-in")))
 }
 

@@ -22,13 +22,12 @@ use swarm_protocol::state::Outcome;
 /// Builds on a page of the table.
 const PAGE: usize = 200;
 /// The picture's units: the width of the time, and where it begins, behind the drones' names.
-const WIDTH: i64 = 2000;
-const LEFT: i64 = 240;
+const WIDTH: i64 = 1000;
+const LEFT: i64 = 140;
 /// The height of a row.
 const ROW: usize = 24;
-/// Bars that are nearer than this to each other become one where they are alike: the picture cannot show more, and the
-/// page stays small.
-const APART: i64 = 2;
+/// Bars that are narrower become one where they touch and are alike: the picture cannot show more, and the page stays small.
+const NARROW: i64 = 2;
 
 /// `?page=N`.
 #[derive(Deserialize)]
@@ -132,8 +131,8 @@ impl Lane {
     fn add(&mut self, bar: Bar) {
         match self.bars.last_mut() {
             Some(last)
-                if bar.width < APART
-                    && bar.x - (last.x + last.width) < APART
+                if bar.width < NARROW
+                    && bar.x <= last.x + last.width
                     && (last.kind, last.critical) == (bar.kind, bar.critical) =>
             {
                 last.width = last.width.max(bar.x + bar.width - last.x);
@@ -181,7 +180,7 @@ fn picture(chart: &Chart) -> Markup {
 
 /// A name that would run into its row is squeezed.
 fn too_long(name: &str) -> Option<i64> {
-    (name.len() > 30).then_some(LEFT - 8)
+    (name.len() > 20).then_some(LEFT - 8)
 }
 
 fn of_bar(bar: &Bar, row: usize) -> Markup {
@@ -269,7 +268,7 @@ mod tests {
         let lane = &chart.lanes["ant"];
         assert_eq!(lane.builds, 5000);
         assert_eq!(lane.bars.iter().map(|bar| bar.builds).sum::<usize>(), 5000);
-        assert!(lane.bars.len() < 1100, "{}", lane.bars.len());
+        assert!(lane.bars.len() < 500, "{}", lane.bars.len());
     }
 
     #[test]

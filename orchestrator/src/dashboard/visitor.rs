@@ -16,6 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 use swarm_protocol::state::Role;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The cookie's name.
 pub(super) const NAME: &str = "swarm_token";
@@ -26,12 +27,24 @@ pub(super) struct Visitor {
     form_token: String,
     /// What the live stream had told when the request came: what the page reads is not older.
     version: String,
+    /// Their turn among those for whom a page is made.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Visitor {
     fn new(role: Role, token: &str, version: String) -> Self {
         let form_token = blake3::derive_key("build-swarm dashboard 1 form token", token.as_bytes());
-        Self { role, form_token: blake3::Hash::from_bytes(form_token).to_hex().to_string(), version }
+        Self {
+            role,
+            form_token: blake3::Hash::from_bytes(form_token).to_hex().to_string(),
+            version,
+            turn: None,
+        }
+    }
+
+    /// Lets others have their turn: what comes next waits for another daemon.
+    pub(super) fn waits(&mut self) {
+        drop(self.turn.take());
     }
 
     /// From where on the live stream has news for the page that they get.
@@ -64,7 +77,7 @@ impl FromRequestParts<Shared> for Visitor {
         let Some(token) = cookie(&parts.headers) else { return Err(sign_in_first(parts)) };
         match tokens::caller(&app.db, token).await {
             Ok(Some(Caller { role: role @ (Role::Admin | Role::Viewer), .. })) => {
-                Ok(Self::new(role, token, version))
+                Ok(Self { turn: app.feed.turn().await, ..Self::new(role, token, version) })
             }
             Ok(_) => Err(sign_in_first(parts)),
             Err(error) => Err(PageError::from(error).into_response()),

@@ -1,9 +1,45 @@
-//! The packages of a run, a page at a time.
+//! Runs, and the packages of one, as lines of lists: nothing is counted, and a list is a page at a time.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
-use swarm_protocol::gentoo::Cpv;
-use swarm_protocol::id::{PackageId, RunId};
-use swarm_protocol::state::PackageState;
+use swarm_protocol::gentoo::{Cpv, TargetName};
+use swarm_protocol::id::{GenerationNumber, PackageId, RunId};
+use swarm_protocol::state::{PackageState, RunState};
+
+/// A run as a line of a list.
+#[derive(Debug)]
+pub struct Head {
+    /// Its id.
+    pub id: RunId,
+    /// Its target.
+    pub target: TargetName,
+    /// Where it stands.
+    pub state: RunState,
+    /// The generation it became.
+    pub generation: Option<GenerationNumber>,
+    /// Why it stands where it stands.
+    pub reason: Option<String>,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// The newest runs before `before`, newest first: `most` of them.
+pub async fn runs(db: impl PgExecutor<'_>, before: Option<RunId>, most: i64) -> sqlx::Result<Vec<Head>> {
+    sqlx::query_as!(
+        Head,
+        r#"SELECT r.id AS "id: RunId", t.name AS "target: TargetName", r.state AS "state: RunState",
+                  g.number AS "generation?: GenerationNumber", r.reason, r.created_at, r.ended_at
+           FROM runs r JOIN targets t ON t.id = r.target_id
+                LEFT JOIN generations g ON g.run_id = r.id AND g.promoted_at IS NOT NULL
+           WHERE $1::bigint IS NULL OR r.id < $1 ORDER BY r.id DESC LIMIT $2"#,
+        before.map(|before| before.0),
+        most
+    )
+    .fetch_all(db)
+    .await
+}
 
 /// A package as a line of a list.
 #[derive(Debug)]

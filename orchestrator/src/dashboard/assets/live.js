@@ -11,6 +11,7 @@ const STOPS = "a, button, summary, [tabindex]";
 // keyboard's focus stay so.
 async function renew() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (answer.redirected) say("signed out");
   if (!answer.ok || answer.redirected) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-live]")) {
@@ -24,17 +25,21 @@ async function renew() {
   }
 }
 
-// One look at a time, and after each a pause that the server names: the more people look, the longer it is. A page that
-// nobody sees waits until it is seen.
+// One look at a time. All viewers share the time that the server names: each looks at some moment of it and then rests as
+// long. A page that nobody sees waits until it is seen.
 let wanted = false;
-let resting = false;
-let pause = 1000;
+let busy = false;
+let spread = 0;
+const after = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 async function look() {
-  if (!wanted || resting || document.hidden) return;
+  if (!wanted || busy || document.hidden) return;
+  busy = true;
+  await after(Math.random() * spread);
   wanted = false;
-  resting = true;
   try { await renew(); } catch { wanted = true; }
-  setTimeout(() => { resting = false; look(); }, pause);
+  await after(Math.max(spread, 1000));
+  busy = false;
+  look();
 }
 
 // Browsers allow few connections to a host: a page that nobody sees gives its own back. What it missed, the server tells
@@ -53,7 +58,7 @@ function watch() {
     source.addEventListener("changed", (event) => {
       const change = JSON.parse(event.data);
       version = event.lastEventId;
-      pause = change.pause_ms;
+      spread = change.spread_ms;
       if (change.topics.some((topic) => topic === "*" || topics.has(topic))) {
         wanted = true;
         look();
