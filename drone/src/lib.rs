@@ -28,6 +28,7 @@
 //! | [`log`], [`shipper`] | the build log and its way to the orchestrator |
 //! | [`failure`] | whose fault it was. Pure |
 //! | [`machine`] | /proc |
+//! | [`repair`] | what the orchestrator may do here over SSH |
 
 pub mod address;
 pub mod artifact;
@@ -61,6 +62,7 @@ pub mod phases;
 pub mod preflight;
 pub mod pretend;
 pub mod reduced;
+pub mod repair;
 pub mod report;
 pub mod resolver;
 pub mod root;

@@ -7,11 +7,13 @@ use build_drone::preflight::{self, Verdict};
 use build_drone::resolver::ask::Question;
 use build_drone::resolver::{by_hand, table};
 use build_drone::root::{Launcher, dir, enter};
-use build_drone::{daemon, enrol};
+use build_drone::{daemon, enrol, repair};
 use clap::{Args, Parser, Subcommand};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use swarm_protocol::repair::{Line, Refusal};
 use tracing_subscriber::EnvFilter;
 
 /// The build box's daemon of Build Swarm.
@@ -71,6 +73,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What the orchestrator may do here over SSH: the forced command of its key in `authorized_keys`. Reads the verb from
+    /// `SSH_ORIGINAL_COMMAND`: `status`, `restart MACHINE_ID`, `reboot MACHINE_ID`; answers as JSON lines.
+    Repair {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The drone's service.
+        #[arg(long, value_name = "NAME", default_value = "build-drone")]
+        service: String,
+    },
     #[command(name = "__enter", hide = true)]
     Enter {
         #[arg(long)]
@@ -129,6 +140,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Resolve { config, world, index, json } => {
             runtime()?.block_on(print_plan(config.load()?, &world, index.as_deref(), json))
         }
+        Command::Repair { config, service } => {
+            let done = runtime()?.block_on(repaired(&config, &service));
+            Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Preflight { config } => runtime()?.block_on(print_preflight(&config.load()?)),
     }
 }
@@ -181,6 +196,25 @@ async fn print_preflight(config: &Config) -> anyhow::Result<ExitCode> {
     }
     let fit = checks.iter().all(|check| check.verdict != Verdict::Missing);
     Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn repaired(config: &ConfigFile, service: &str) -> bool {
+    // Whoever asked may be gone before the answer; the step is not given up for that.
+    let mut say = |line: &Line| {
+        let text = serde_json::to_string(line).unwrap_or_default();
+        let mut output = std::io::stdout().lock();
+        let _ = writeln!(output, "{text}").and_then(|()| output.flush());
+    };
+    match config.load() {
+        Ok(config) => {
+            let said = std::env::var("SSH_ORIGINAL_COMMAND").unwrap_or_default();
+            repair::run(&config, service, &said, &mut say).await
+        }
+        Err(error) => {
+            say(&Line::Refused { reason: Refusal::Unable, detail: format!("{error:#}") });
+            false
+        }
+    }
 }
 
 async fn print_plan(
