@@ -21,6 +21,7 @@ use crate::limits::{Limits, Rule};
 use crate::machine;
 use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
+use swarm_protocol::Digest;
 use swarm_protocol::gentoo::{Cpv, TargetName};
 
 /// A configuration that was read and makes sense.
@@ -74,6 +75,12 @@ pub struct Config {
     /// The file whose contents identify this machine.
     #[serde(default = "defaults::machine_id_file")]
     pub machine_id_file: PathBuf,
+    /// The machine's public ssh host key, which enrolment tells; there need be none.
+    #[serde(default = "defaults::ssh_host_key_file")]
+    pub ssh_host_key_file: PathBuf,
+    /// The digest of the file that this was read from.
+    #[serde(skip)]
+    pub digest: Option<Digest>,
 }
 
 /// What is around a build.
@@ -135,6 +142,9 @@ mod defaults {
     pub(super) fn machine_id_file() -> PathBuf {
         "/etc/machine-id".into()
     }
+    pub(super) fn ssh_host_key_file() -> PathBuf {
+        "/etc/ssh/ssh_host_ed25519_key.pub".into()
+    }
     pub(super) fn read_only() -> bool {
         true
     }
@@ -186,6 +196,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut config: Self =
             toml::from_str(text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
+        config.digest = Some(Digest::of(text.as_bytes()));
         if let Some(url) = environment("BUILD_DRONE_ORCHESTRATOR_URL") {
             config.orchestrator_url = url;
         }

@@ -27,6 +27,7 @@ pub async fn enrol(config: &Config, join_token: &SecretString) -> anyhow::Result
         join_token: join_token.expose_secret().to_owned(),
         name: config.name.clone(),
         machine_id: machine::id(&config.machine_id_file)?,
+        host_key: machine::host_key(&config.ssh_host_key_file)?,
     };
     // Before the token is used up: can its successor be kept?
     let directory = config.token_file.parent().context("token_file has no directory")?;

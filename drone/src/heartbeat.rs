@@ -73,6 +73,7 @@ fn message(link: &Link) -> Heartbeat {
         disk_free_bytes: machine::disk_free(&link.config.state_dir),
         load: machine::load(),
         draining: link.draining.is_cancelled(),
+        at: machine::clock(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! What the drone tells about its machine, from /proc.
 
+use chrono::{DateTime, Utc};
 use std::path::Path;
+use swarm_protocol::Digest;
+use swarm_protocol::host_key::HostKey;
 
 /// Bytes of memory: in the machine, available now.
 #[must_use]
@@ -37,9 +40,50 @@ pub fn id(file: &Path) -> anyhow::Result<String> {
     Ok(id.to_owned())
 }
 
+/// What its clock says.
+#[must_use]
+pub fn clock() -> Option<DateTime<Utc>> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    DateTime::from_timestamp(now.tv_sec, u32::try_from(now.tv_nsec).ok()?)
+}
+
+/// The machine's public ssh host key; none where there is no such file.
+pub fn host_key(file: &Path) -> anyhow::Result<Option<HostKey>> {
+    use anyhow::Context;
+    match std::fs::read_to_string(file) {
+        Ok(text) => text.parse().map(Some).with_context(|| file.display().to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+    }
+}
+
+/// The digest of the program that runs; none where it cannot be read.
+#[must_use]
+pub fn program() -> Option<Digest> {
+    // The file that was started, even if another one has its name now.
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open("/proc/self/exe").ok()?).ok()?;
+    Some(hasher.finalize().into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_without_sshd_has_no_host_key() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(host_key(file.path()).is_err());
+        let gone = file.path().to_owned();
+        drop(file);
+        assert_eq!(host_key(&gone).unwrap(), None);
+    }
+
+    #[test]
+    fn the_program_is_the_one_that_runs() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(program(), Some(Digest::of(&own)));
+    }
 
     #[test]
     fn reads_proc() {

@@ -22,6 +22,7 @@ use build_drone::{heartbeat, session, shipper};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use stub::{Answer, Asked, Stub, claim};
 use swarm_protocol::client::DroneClient;
 use swarm_protocol::drone::Start;
@@ -76,15 +77,24 @@ async fn a_session_is_opened_however_long_it_takes_and_once() {
     assert!(asked.iter().all(|one| one.body["nonce"] == asked[0].body["nonce"]));
 }
 
+/// It is asked for now and then: an update of the orchestrator is seen, and no supervisor restarts us in a loop.
 #[tokio::test]
-async fn another_protocol_version_is_said_plainly() {
-    let stub = Stub::start(|_| Answer::Problem(Code::ProtocolVersion)).await;
+async fn another_protocol_version_is_outwaited() {
+    let mut updated = false;
+    let stub = Stub::start(move |_| {
+        let answer =
+            if updated { Answer::Json(stub::session(1, "")) } else { Answer::Problem(Code::ProtocolVersion) };
+        updated = true;
+        answer
+    })
+    .await;
     let dir = tempfile::tempdir().unwrap();
     let config = Config::load(&stub::config(dir.path(), &stub.url), |_| None).unwrap();
     let client = DroneClient::new(&stub.url, Some("secret".to_owned()));
-    let error = session::open(&config, &client).await.unwrap_err();
-    assert!(error.to_string().contains("protocol version"), "{error}");
-    assert_eq!(stub.asked("sessions").len(), 1);
+    session::open_again_after(&config, &client, Duration::from_millis(1)).await.unwrap();
+    let asked = stub.asked("sessions");
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[0].body["nonce"], asked[1].body["nonce"]);
 }
 
 /// After a partition: the report is stale, the heartbeat brings a new identity, the report is made under that.

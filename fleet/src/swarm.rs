@@ -82,7 +82,7 @@ impl Swarm {
 
     /// A token by which one drone joins.
     pub async fn join_token(&self, trusted: bool) -> Result<String, Trouble> {
-        let new = NewJoinToken { trusted, ttl_seconds: JOIN_SECONDS };
+        let new = NewJoinToken { trusted, ttl_seconds: JOIN_SECONDS, ..NewJoinToken::default() };
         Ok(self.ask(self.client.create_join_token(&new)).await?.token)
     }
 

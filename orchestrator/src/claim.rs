@@ -68,7 +68,12 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
             }
         }
     }
-    Ok(ClaimAnswer { claims: vec![], waiting_for: Some(seat.reason().to_string()) })
+    let waiting_for = if db::drones::awaits_approval(&app.db, drone).await? {
+        "a person, who has to let this drone in".to_owned()
+    } else {
+        seat.reason().to_string()
+    };
+    Ok(ClaimAnswer { claims: vec![], waiting_for: Some(waiting_for) })
 }
 
 async fn take(

@@ -135,7 +135,12 @@ pub async fn serve(
     db::unbrought::note(&app.db, drone, &request.unbrought).await?;
     let known: BTreeSet<_> = request.known.iter().copied().collect();
     loop {
-        let wanted = app.wanted.at(&app.db, poll.version()).await?;
+        // What was pushed is for drones that a person let in.
+        let wanted = if db::drones::awaits_approval(&app.db, drone).await? {
+            Arc::default()
+        } else {
+            app.wanted.at(&app.db, poll.version()).await?
+        };
         let ids: BTreeSet<_> = wanted.iter().map(|(_, definition)| definition.id).collect();
         if ids != known || !poll.again().await {
             return Ok(DefinitionsAnswer { definitions: ticketed(app, &wanted).await? });

@@ -50,6 +50,9 @@ pub async fn drone(app: &App, name: &str) -> Result<Why, ApiError> {
     let found = drones::list(&app.db, Some(name)).await?.pop();
     let drone = found.ok_or_else(|| ApiError::not_found("drone"))?;
     let (answer, causes) = match drone.state {
+        _ if drone.awaits_approval => {
+            (format!("it waits for a person to let it in: `swarm drone approve {name}`"), vec![])
+        }
         DroneState::Offline => {
             ("it is silent: its process does not run, or cannot reach us".to_owned(), vec![])
         }

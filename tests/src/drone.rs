@@ -70,6 +70,7 @@ impl ScriptedDrone {
             join_token: swarm.join_token().await,
             name: name.to_owned(),
             machine_id: format!("machine of {name}"),
+            host_key: None,
         };
         DroneClient::new(&swarm.url(), None).enrol(&enrol).await.unwrap().token
     }
@@ -111,6 +112,8 @@ impl ScriptedDrone {
             machine_id: format!("machine of {name}"),
             cores: 2,
             memory_bytes: 8 << 30,
+            program: None,
+            configuration: None,
         }
     }
 
@@ -150,6 +153,7 @@ impl ScriptedDrone {
             disk_free_bytes: 100 << 30,
             load: 0.5,
             draining: false,
+            at: None,
         }
     }
 

@@ -215,7 +215,7 @@ impl Swarm {
 
     /// A join token for one drone.
     pub async fn join_token(&self) -> String {
-        let new = NewJoinToken { trusted: true, ttl_seconds: 600 };
+        let new = NewJoinToken { trusted: true, ttl_seconds: 600, ..NewJoinToken::default() };
         self.admin.create_join_token(&new).await.unwrap().token
     }
 

@@ -5,6 +5,7 @@
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::process::Command;
+use swarm_protocol::PROTOCOL_VERSION;
 use swarm_protocol::admin::NewToken;
 use swarm_protocol::state::Role;
 use swarm_tests::drone::ScriptedDrone;
@@ -181,7 +182,7 @@ async fn every_refusal_is_precise_and_changes_nothing() {
         (
             "another machine",
             api.request(post.clone(), "/api/v1/drone/sessions", Some(&drone.token)).json(
-                &json!({"protocol": 1, "version": "x", "nonce": "00000000-0000-0000-0000-000000000001",
+                &json!({"protocol": PROTOCOL_VERSION, "version": "x", "nonce": "00000000-0000-0000-0000-000000000001",
                           "machine_id": "a clone", "cores": 1, "memory_bytes": 1}),
             ),
         ),

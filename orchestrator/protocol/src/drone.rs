@@ -7,11 +7,13 @@ pub use report::{Complete, Completed, Completion, Fail, Fence, HandBack, LogChun
 use crate::definition::Definition;
 use crate::digest::Digest;
 use crate::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
+use crate::host_key::HostKey;
 use crate::id::{
     AttemptId, AttemptToken, BuildId, DefinitionId, DroneId, PackageId, RunId, SessionId, SessionNonce,
 };
 use crate::state::AttemptPhase;
 use crate::ticket::SignedTicket;
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,9 @@ pub struct Enrol {
     pub name: String,
     /// The machine's `/etc/machine-id`, so that a copy cannot take the drone's place.
     pub machine_id: String,
+    /// Its ssh host key, where it has one: it is recorded beside the machine id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<HostKey>,
 }
 
 /// The answer to [`Enrol`]; the token is shown this once.
@@ -52,6 +57,12 @@ pub struct OpenSession {
     pub cores: u16,
     /// Bytes of memory in the machine.
     pub memory_bytes: u64,
+    /// The digest of the program that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Digest>,
+    /// The digest of the configuration file that it read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Digest>,
 }
 
 /// The answer to [`OpenSession`].
@@ -87,6 +98,9 @@ pub struct Heartbeat {
     /// The drone finishes what it has and asks for nothing more.
     #[serde(default)]
     pub draining: bool,
+    /// When it was sent, by the machine's own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// An attempt that a drone holds.

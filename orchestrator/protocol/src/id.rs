@@ -56,6 +56,8 @@ row_id! {
     GenerationId;
     /// One nightly update of a target.
     NightlyId;
+    /// One step of reviving a drone.
+    RepairId;
     /// One line of the event log.
     EventId;
 }

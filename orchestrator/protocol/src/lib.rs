@@ -9,6 +9,7 @@
 //! | [`digest`] | BLAKE3 digests: of artifacts, of epochs |
 //! | [`distfile`] | source archives by their Manifest's digest |
 //! | [`gentoo`] | `category/name-version`, slots, USE flags, repository names |
+//! | [`host_key`] | public ssh host keys |
 //! | [`state`] | the states of every machine, with their one spelling |
 //! | [`ticket`] | what the orchestrator signs and the binhost verifies offline |
 //! | [`problem`] | error codes and the `application/problem+json` body |
@@ -18,6 +19,7 @@
 //! | [`gate`] | judging a generation by Portage before clients see it |
 //! | [`drone`] | enrolment, sessions, heartbeats, claims, reports |
 //! | [`admin`] | targets, runs, packages, events as people and scripts see them |
+//! | [`repair`] | what the orchestrator asks of a node over SSH, and what that answers |
 //! | [`binhost`] | stage, prepare, promote |
 //! | [`kept`] | the generations that the binhost keeps: pins, differences |
 //! | [`client`] | the typed HTTP client of all of these |
@@ -32,10 +34,12 @@ pub mod drone;
 pub mod epoch;
 pub mod gate;
 pub mod gentoo;
+pub mod host_key;
 pub mod id;
 pub mod kept;
 pub mod plan;
 pub mod problem;
+pub mod repair;
 pub mod resolution;
 mod schema;
 pub mod state;
@@ -48,4 +52,4 @@ pub use problem::{Code, Problem};
 pub const VERSION: &str = env!("BUILD_SWARM_VERSION");
 
 /// The version of the drone protocol; a session of another version is refused with `protocol_version`.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;

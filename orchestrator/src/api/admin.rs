@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::auth::{Admin, Viewer};
+use super::enrol;
 use super::error::ApiError;
 use super::extract::{Json, Path, Query};
 use crate::db::{drones, events, targets, tokens};
@@ -13,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{
-    Distrusted, Drone, DroneOrder, Events, NewJoinToken, NewTarget, NewToken, Target, Token, World,
+    Deployed, Distrusted, Drone, DroneOrder, Events, NewJoinToken, NewTarget, NewToken, Target, Token, World,
 };
 use swarm_protocol::gentoo::TargetName;
 use swarm_protocol::id::RunId;
@@ -71,12 +72,26 @@ pub async fn order_drone(
         DroneOrder::Drain => drones::apply(&mut tx, id, Transition::Drain, 0, None).await.map(drop)?,
         DroneOrder::Resume => drones::apply(&mut tx, id, Transition::Resume, 0, None).await.map(drop)?,
         DroneOrder::Trust => drones::set_trusted(&mut tx, id, true).await?,
+        DroneOrder::Approve => drones::approve(&mut tx, id).await?,
     }
     tx.commit().await?;
     if matches!(order, DroneOrder::Ground { .. } | DroneOrder::Drain) {
         maintenance::return_unstarted(&app, id).await?;
     }
     app.wake.all();
+    let drone = drones::list(&app.db, Some(&name)).await?.pop();
+    drone.map(axum::Json).ok_or_else(|| ApiError::not_found("drone"))
+}
+
+/// Notes what should run on a drone's machine, so that it shows when something else does.
+pub async fn expect(
+    State(app): State<Shared>,
+    _: Admin,
+    Path(name): Path<String>,
+    Json(expected): Json<Deployed>,
+) -> Result<axum::Json<Drone>, ApiError> {
+    let id = drones::id(&app.db, &name).await?.ok_or_else(|| ApiError::not_found("drone"))?;
+    drones::expect(&app.db, id, &expected).await?;
     let drone = drones::list(&app.db, Some(&name)).await?.pop();
     drone.map(axum::Json).ok_or_else(|| ApiError::not_found("drone"))
 }
@@ -106,8 +121,21 @@ pub async fn create_join_token(
     if new.ttl_seconds == 0 || new.ttl_seconds > LONGEST_JOIN_SECONDS {
         return Err(ApiError::new(Code::InvalidValue, format!("ttl_seconds is 1 to {LONGEST_JOIN_SECONDS}")));
     }
+    if let Some(name) = &new.name {
+        enrol::check_name(name)?;
+    } else if new.replaces {
+        return Err(ApiError::new(
+            Code::InvalidValue,
+            "replaces needs the name of the drone whose place is taken",
+        ));
+    }
+    if new.ask && new.replaces {
+        let detail =
+            "whoever lets a machine take a drone's place has let it in: ask and replaces exclude each other";
+        return Err(ApiError::new(Code::InvalidValue, detail));
+    }
     let token = generate("join")?;
-    tokens::insert_join(&app.db, &token, new.trusted, new.ttl_seconds).await?;
+    tokens::insert_join(&app.db, &token, &new).await?;
     Ok(axum::Json(Token { token }))
 }
 

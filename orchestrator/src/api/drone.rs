@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::extract::{Json, Path};
 use crate::db::sessions::{self, Opened};
 use crate::db::transition::{Note, Subject};
-use crate::db::{drones, logs, tokens};
+use crate::db::{drones, logs};
 use crate::machine::package::Transition;
 use crate::{claim, definitions, gate, heartbeat, maintenance, poll, receive, resolve};
 use axum::extract::State;
@@ -15,13 +15,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use swarm_protocol::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Completion, DefinitionsAnswer,
-    DefinitionsRequest, Enrol, Enrolled, Fail, HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession,
-    Session, Start, Usage,
+    DefinitionsRequest, Fail, HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
+    Usage,
 };
 use swarm_protocol::gate::{GateAnswer, GateRequest, Unjudged, Verdict};
 use swarm_protocol::id::{AttemptId, DroneId, GateId, ResolutionId};
 use swarm_protocol::resolution::{Finding, ResolveAnswer, ResolveRequest, Resolved, Unresolved};
-use swarm_protocol::state::Role;
 use swarm_protocol::{Code, PROTOCOL_VERSION};
 
 /// How much of a reason and of an excerpt is kept, in characters.
@@ -57,54 +56,18 @@ fn by(drone: DroneId) -> Note<'static> {
     Note { speaker: Some(drone), ..Note::default() }
 }
 
-/// Trades a join token for a drone's own; a drone that enrols again from the same machine gets a new one.
-pub async fn enrol(
-    State(app): State<Shared>,
-    Json(enrol): Json<Enrol>,
-) -> Result<axum::Json<Enrolled>, ApiError> {
-    let name_fits = enrol.name.len() <= 63
-        && enrol.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
-        && enrol.name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if !name_fits {
-        return Err(ApiError::new(
-            Code::InvalidValue,
-            "a drone's name is 1 to 63 of [a-z0-9.-], as a host's is",
-        ));
-    }
-    if enrol.machine_id.is_empty() || enrol.machine_id.len() > 128 {
-        return Err(ApiError::new(Code::InvalidValue, "machine_id has 1 to 128 characters"));
-    }
-    let mut tx = app.db.begin().await?;
-    let (join, trusted) = tokens::lock_join(&mut tx, &enrol.join_token).await?.ok_or_else(|| {
-        ApiError::new(Code::Unauthenticated, "the join token is not known, was used, or has expired")
-    })?;
-    let drone =
-        match drones::insert(&mut tx, &enrol.name, &enrol.machine_id, trusted).await? {
-            Some(drone) => drone,
-            None => drones::lock_same_machine(&mut tx, &enrol.name, &enrol.machine_id).await?.ok_or_else(
-                || ApiError::new(Code::Conflict, "another machine has this drone's name; choose another one"),
-            )?,
-        };
-    tokens::revoke_of_drone(&mut tx, drone).await?;
-    let token = tokens::generate("drone").map_err(|_| ApiError::new(Code::Internal, "no randomness"))?;
-    tokens::insert(&mut *tx, &token, Role::Drone, Some(drone), &enrol.name).await?;
-    tokens::use_join(&mut tx, join, drone).await?;
-    tx.commit().await?;
-    Ok(axum::Json(Enrolled { drone, token }))
-}
+/// What a drone of any version says that it opens a session.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct AnyVersion(#[schemars(with = "OpenSession")] serde_json::Value);
 
 /// Opens the process's session; what the former one held goes back at once.
 pub async fn open_session(
     State(app): State<Shared>,
     Drone(drone): Drone,
-    Json(open): Json<OpenSession>,
+    Json(AnyVersion(body)): Json<AnyVersion>,
 ) -> Result<axum::Json<Session>, ApiError> {
-    if open.protocol != PROTOCOL_VERSION {
-        return Err(ApiError::new(
-            Code::ProtocolVersion,
-            format!("this orchestrator speaks protocol {PROTOCOL_VERSION}, the drone {}", open.protocol),
-        ));
-    }
+    let open = of_our_version(body)?;
     if open.cores == 0 || open.memory_bytes == 0 || open.version.len() > 128 || open.version.contains('\0') {
         return Err(ApiError::new(
             Code::InvalidValue,
@@ -134,6 +97,21 @@ pub async fn open_session(
         heartbeat_seconds: app.times.heartbeat_seconds,
         binhost_url: app.drone_binhost_url.clone(),
     }))
+}
+
+/// A request of another version may have other fields, so that its version is looked at before them.
+fn of_our_version(body: serde_json::Value) -> Result<OpenSession, ApiError> {
+    let ours = u64::from(PROTOCOL_VERSION);
+    let theirs = body.get("protocol").and_then(serde_json::Value::as_u64);
+    if let Some(theirs) = theirs.filter(|theirs| *theirs != ours) {
+        let older = if theirs < ours { "drone" } else { "orchestrator" };
+        let detail =
+            format!("this orchestrator speaks protocol {ours}, the drone {theirs}: update the {older}");
+        return Err(ApiError::new(Code::ProtocolVersion, detail));
+    }
+    serde_json::from_value(body).map_err(|error| {
+        ApiError::new(Code::InvalidBody, format!("the body is not what this call takes: {error}"))
+    })
 }
 
 /// Ends the session; what it still held goes back.

@@ -9,42 +9,115 @@ use crate::machine::drone::{self, Transition};
 use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashMap;
 use std::time::Duration;
-use swarm_protocol::admin::{Drone, Work};
+use swarm_protocol::Digest;
+use swarm_protocol::admin::{Deployed, Drift, Drone, Work};
 use swarm_protocol::gentoo::Cpv;
+use swarm_protocol::host_key::HostKey;
 use swarm_protocol::id::{AttemptId, DroneId, PackageId, RunId};
 use swarm_protocol::state::{AttemptPhase, DroneState, FailureClass, Outcome};
+
+/// A machine that asks to be a drone.
+#[derive(Clone, Copy, Debug)]
+pub struct Applicant<'a> {
+    /// The drone's name.
+    pub name: &'a str,
+    /// The machine.
+    pub machine_id: &'a str,
+    /// Its ssh host key.
+    pub host_key: Option<&'a HostKey>,
+}
 
 /// Stores a new drone; `None` when the name is taken.
 pub async fn insert(
     tx: &mut PgConnection,
-    name: &str,
-    machine_id: &str,
+    new: Applicant<'_>,
     trusted: bool,
+    awaits_approval: bool,
 ) -> sqlx::Result<Option<DroneId>> {
     sqlx::query_scalar!(
-        r#"INSERT INTO drones (name, machine_id, trusted) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING
-           RETURNING id AS "id: DroneId""#,
-        name,
-        machine_id,
-        trusted
+        r#"INSERT INTO drones (name, machine_id, host_key, trusted, awaits_approval) VALUES ($1, $2, $3, $4, $5)
+           ON CONFLICT (name) DO NOTHING RETURNING id AS "id: DroneId""#,
+        new.name,
+        new.machine_id,
+        new.host_key.map(ToString::to_string),
+        trusted,
+        awaits_approval
     )
     .fetch_optional(tx)
     .await
 }
 
-/// Locks the drone of that name and machine.
-pub async fn lock_same_machine(
-    tx: &mut PgConnection,
-    name: &str,
-    machine_id: &str,
-) -> sqlx::Result<Option<DroneId>> {
-    sqlx::query_scalar!(
-        r#"SELECT id AS "id: DroneId" FROM drones WHERE name = $1 AND machine_id = $2 FOR UPDATE"#,
-        name,
-        machine_id
+/// What is known of the machine that has a name.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// The drone.
+    pub id: DroneId,
+    /// The machine.
+    pub machine_id: String,
+    /// Its ssh host key.
+    pub host_key: Option<String>,
+}
+
+/// Locks the drone of that name.
+pub async fn lock_enrolled(tx: &mut PgConnection, name: &str) -> sqlx::Result<Enrolled> {
+    sqlx::query_as!(
+        Enrolled,
+        r#"SELECT id AS "id: DroneId", machine_id, host_key FROM drones WHERE name = $1 FOR UPDATE"#,
+        name
     )
-    .fetch_optional(tx)
+    .fetch_one(tx)
     .await
+}
+
+/// Another machine takes the drone's place, or the same one tells its host key. A session of the former one is over.
+pub async fn replace(tx: &mut PgConnection, id: DroneId, new: Applicant<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE sessions SET ended_at = swarm_now()
+         WHERE drone_id = $1 AND ended_at IS NULL
+           AND EXISTS (SELECT FROM drones WHERE id = $1 AND machine_id <> $2)",
+        id.0,
+        new.machine_id
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE drones SET machine_id = $2, host_key = $3 WHERE id = $1",
+        id.0,
+        new.machine_id,
+        new.host_key.map(ToString::to_string)
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Whether the drone waits for a person to let it in.
+pub async fn awaits_approval(db: impl PgExecutor<'_>, id: DroneId) -> sqlx::Result<bool> {
+    let waits = sqlx::query_scalar!("SELECT awaits_approval FROM drones WHERE id = $1", id.0);
+    Ok(waits.fetch_optional(db).await?.unwrap_or(false))
+}
+
+/// Lets a drone in. What it is already is no error.
+pub async fn approve(tx: &mut PgConnection, id: DroneId) -> sqlx::Result<()> {
+    let approved =
+        sqlx::query!("UPDATE drones SET awaits_approval = false WHERE id = $1 AND awaits_approval", id.0);
+    if approved.execute(&mut *tx).await?.rows_affected() == 0 {
+        return Ok(());
+    }
+    events::append(tx, NewEvent { kind: "drone.approved", drone: Some(id), ..NewEvent::default() }).await
+}
+
+/// Notes what should run on the drone's machine.
+pub async fn expect(db: impl PgExecutor<'_>, id: DroneId, expected: &Deployed) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE drones SET expected_program = $2, expected_configuration = $3 WHERE id = $1",
+        id.0,
+        expected.program.map(|digest| digest.to_string()),
+        expected.configuration.map(|digest| digest.to_string())
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// The id behind a name.
@@ -196,9 +269,14 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, name: Option<&str>) -> sqlx::R
         r#"SELECT d.id AS "id: DroneId", d.name, d.state AS "state: DroneState", d.trusted, d.consecutive_failures,
                   NULLIF(d.grounded_until, 'infinity') AS grounded_until, s.started_at AS "session_since?",
                   p.seen_at AS "seen_at?", p.memory_free_bytes AS "memory_free_bytes?",
-                  p.disk_free_bytes AS "disk_free_bytes?", COALESCE(p.stopping, false) AS "stopping!"
+                  p.disk_free_bytes AS "disk_free_bytes?", COALESCE(p.stopping, false) AS "stopping!",
+                  d.awaits_approval, d.host_key, p.clock_ahead_seconds AS "clock_ahead_seconds?",
+                  n.version AS "version?", n.program AS "program?: Digest", n.configuration AS "configuration?: Digest",
+                  d.expected_program AS "expected_program: Digest",
+                  d.expected_configuration AS "expected_configuration: Digest"
            FROM drones d LEFT JOIN drone_pulse p ON p.drone_id = d.id
                 LEFT JOIN sessions s ON s.drone_id = d.id AND s.ended_at IS NULL
+                LEFT JOIN LATERAL (SELECT * FROM sessions n WHERE n.drone_id = d.id ORDER BY n.id DESC LIMIT 1) n ON true
            WHERE $1::text IS NULL OR d.name = $1
            ORDER BY d.name"#,
         name
@@ -206,22 +284,35 @@ pub async fn list(db: impl PgExecutor<'_> + Copy, name: Option<&str>) -> sqlx::R
     .fetch_all(db)
     .await?;
     let (mut work, unbrought) = (work(db, name).await?, unbrought::list(db).await?);
-    let drones = rows.into_iter().map(|row| Drone {
-        work: work.remove(&row.id).unwrap_or_default(),
-        unbrought: unbrought.iter().filter(|one| one.drone == row.name).cloned().collect(),
-        id: row.id,
-        name: row.name,
-        state: row.state,
-        grounded_until: row.grounded_until,
-        trusted: row.trusted,
-        session_since: row.session_since,
-        seen_at: row.seen_at,
-        memory_free_bytes: row.memory_free_bytes,
-        disk_free_bytes: row.disk_free_bytes,
-        stopping: row.stopping,
-        consecutive_failures: row.consecutive_failures,
+    let drones = rows.into_iter().map(|row| {
+        drifted(Drone {
+            work: work.remove(&row.id).unwrap_or_default(),
+            unbrought: unbrought.iter().filter(|one| one.drone == row.name).cloned().collect(),
+            id: row.id,
+            name: row.name,
+            state: row.state,
+            grounded_until: row.grounded_until,
+            trusted: row.trusted,
+            session_since: row.session_since,
+            seen_at: row.seen_at,
+            memory_free_bytes: row.memory_free_bytes,
+            disk_free_bytes: row.disk_free_bytes,
+            stopping: row.stopping,
+            consecutive_failures: row.consecutive_failures,
+            awaits_approval: row.awaits_approval,
+            host_key: row.host_key.and_then(|key| key.parse().ok()),
+            version: row.version,
+            runs: Deployed { program: row.program, configuration: row.configuration },
+            expected: Deployed { program: row.expected_program, configuration: row.expected_configuration },
+            clock_ahead_seconds: row.clock_ahead_seconds,
+            drift: vec![],
+        })
     });
     Ok(drones.collect())
+}
+
+fn drifted(drone: Drone) -> Drone {
+    Drone { drift: Drift::of(&drone), ..drone }
 }
 
 /// The live attempts of all drones, or of the one that is named.
@@ -279,10 +370,14 @@ pub async fn pardoned(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<DroneId>> {
     .await
 }
 
-/// Whether a drone's plans and verdicts are believed.
+/// Whether a drone's plans and verdicts are believed; not before it was let in.
 pub async fn is_trusted(db: impl PgExecutor<'_>, id: DroneId) -> sqlx::Result<bool> {
-    let trusted =
-        sqlx::query_scalar!("SELECT trusted FROM drones WHERE id = $1", id.0).fetch_optional(db).await?;
+    let trusted = sqlx::query_scalar!(
+        "SELECT trusted AND NOT awaits_approval AS \"trusted!\" FROM drones WHERE id = $1",
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
     Ok(trusted.unwrap_or(false))
 }
 

@@ -1,5 +1,6 @@
 //! Heartbeats, written in batches to rows without indexed changing columns.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use std::collections::HashSet;
 use swarm_protocol::drone::Heartbeat;
@@ -14,8 +15,8 @@ pub async fn drones(db: &PgPool, beats: &[Beat]) -> sqlx::Result<HashSet<Session
     for (drone, beat) in beats {
         latest.insert((*drone, beat.session), beat);
     }
-    let (mut drones, mut sessions, mut memory, mut disk, mut load, mut stopping) =
-        (vec![], vec![], vec![], vec![], vec![], vec![]);
+    let (mut drones, mut sessions, mut memory, mut disk, mut load, mut stopping, mut at) =
+        (vec![], vec![], vec![], vec![], vec![], vec![], vec![]);
     for ((drone, session), beat) in latest {
         drones.push(drone.0);
         sessions.push(session.0);
@@ -23,23 +24,27 @@ pub async fn drones(db: &PgPool, beats: &[Beat]) -> sqlx::Result<HashSet<Session
         disk.push(i64::try_from(beat.disk_free_bytes).unwrap_or(i64::MAX));
         load.push(beat.load);
         stopping.push(beat.draining);
+        at.push(beat.at);
     }
     let fresh = sqlx::query_scalar!(
-        r#"INSERT INTO drone_pulse (drone_id, session_id, seen_at, memory_free_bytes, disk_free_bytes, load, stopping)
-           SELECT b.drone, b.session, swarm_now(), b.memory, b.disk, b.load, b.stopping
-           FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::real[], $6::boolean[])
-                AS b (drone, session, memory, disk, load, stopping)
+        r#"INSERT INTO drone_pulse (drone_id, session_id, seen_at, memory_free_bytes, disk_free_bytes, load, stopping,
+                                    clock_ahead_seconds)
+           SELECT b.drone, b.session, swarm_now(), b.memory, b.disk, b.load, b.stopping,
+                  extract(epoch FROM b.at - swarm_now())::real
+           FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::real[], $6::boolean[], $7::timestamptz[])
+                AS b (drone, session, memory, disk, load, stopping, at)
            JOIN sessions s ON s.id = b.session AND s.drone_id = b.drone AND s.ended_at IS NULL
            ON CONFLICT (drone_id) DO UPDATE SET session_id = EXCLUDED.session_id, seen_at = EXCLUDED.seen_at,
                memory_free_bytes = EXCLUDED.memory_free_bytes, disk_free_bytes = EXCLUDED.disk_free_bytes,
-               load = EXCLUDED.load, stopping = EXCLUDED.stopping
+               load = EXCLUDED.load, stopping = EXCLUDED.stopping, clock_ahead_seconds = EXCLUDED.clock_ahead_seconds
            RETURNING session_id AS "session: SessionId""#,
         &drones,
         &sessions,
         &memory,
         &disk,
         &load,
-        &stopping
+        &stopping,
+        &at as &[Option<DateTime<Utc>>]
     )
     .fetch_all(db)
     .await?;

@@ -42,13 +42,15 @@ pub async fn open(tx: &mut PgConnection, drone: DroneId, wanted: &OpenSession) -
     .execute(&mut *tx)
     .await?;
     let session = sqlx::query_scalar!(
-        r#"INSERT INTO sessions (drone_id, nonce, version, cores, memory_bytes) VALUES ($1, $2, $3, $4, $5)
-           RETURNING id AS "id: SessionId""#,
+        r#"INSERT INTO sessions (drone_id, nonce, version, cores, memory_bytes, program, configuration)
+           VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id AS "id: SessionId""#,
         drone.0,
         wanted.nonce.0,
         wanted.version,
         i32::from(wanted.cores),
-        i64::try_from(wanted.memory_bytes).unwrap_or(i64::MAX)
+        i64::try_from(wanted.memory_bytes).unwrap_or(i64::MAX),
+        wanted.program.map(|digest| digest.to_string()),
+        wanted.configuration.map(|digest| digest.to_string())
     )
     .fetch_one(&mut *tx)
     .await?;

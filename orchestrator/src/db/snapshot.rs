@@ -116,7 +116,7 @@ pub async fn online(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Online>> {
                   COALESCE(p.disk_free_bytes, 0) AS "disk_bytes!", d.groundings > 0 AS "on_probation!"
            FROM drones d JOIN sessions s ON s.drone_id = d.id AND s.ended_at IS NULL
                 LEFT JOIN drone_pulse p ON p.drone_id = d.id
-           WHERE d.state = 'online' AND NOT COALESCE(p.stopping, false) ORDER BY d.id"#
+           WHERE d.state = 'online' AND NOT d.awaits_approval AND NOT COALESCE(p.stopping, false) ORDER BY d.id"#
     )
     .fetch_all(db)
     .await

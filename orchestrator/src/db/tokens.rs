@@ -3,6 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
+use swarm_protocol::admin::NewJoinToken;
 use swarm_protocol::id::DroneId;
 use swarm_protocol::state::Role;
 
@@ -66,36 +67,50 @@ pub async fn revoke_of_drone(tx: &mut PgConnection, drone: DroneId) -> sqlx::Res
     Ok(())
 }
 
-/// Stores a join token that is good for `ttl_seconds`.
-pub async fn insert_join(
-    db: impl PgExecutor<'_>,
-    token: &str,
-    trusted: bool,
-    ttl_seconds: u32,
-) -> sqlx::Result<()> {
+/// Stores a join token.
+pub async fn insert_join(db: impl PgExecutor<'_>, token: &str, new: &NewJoinToken) -> sqlx::Result<()> {
     let hash = Digest::of(token.as_bytes()).to_string();
     sqlx::query!(
-        "INSERT INTO join_tokens (hash, trusted, expires_at) VALUES ($1, $2, swarm_now() + make_interval(secs => $3))",
+        "INSERT INTO join_tokens (hash, trusted, expires_at, drone_name, ask, replaces)
+         VALUES ($1, $2, swarm_now() + make_interval(secs => $3), $4, $5, $6)",
         hash,
-        trusted,
-        f64::from(ttl_seconds)
+        new.trusted,
+        f64::from(new.ttl_seconds),
+        new.name,
+        new.ask,
+        new.replaces
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
+/// What a join token allows.
+#[derive(Debug)]
+pub struct Join {
+    /// The token's row.
+    pub id: i64,
+    /// Whether the drone is trusted.
+    pub trusted: bool,
+    /// The only name that may use it.
+    pub drone_name: Option<String>,
+    /// Whether the drone waits for a person.
+    pub ask: bool,
+    /// Whether another machine may take the name's place.
+    pub replaces: bool,
+}
+
 /// An unused, unexpired join token, locked until the transaction ends.
-pub async fn lock_join(tx: &mut PgConnection, token: &str) -> sqlx::Result<Option<(i64, bool)>> {
+pub async fn lock_join(tx: &mut PgConnection, token: &str) -> sqlx::Result<Option<Join>> {
     let hash = Digest::of(token.as_bytes()).to_string();
-    let row = sqlx::query!(
-        "SELECT id, trusted FROM join_tokens
+    sqlx::query_as!(
+        Join,
+        "SELECT id, trusted, drone_name, ask, replaces FROM join_tokens
          WHERE hash = $1 AND used_by IS NULL AND expires_at > swarm_now() FOR UPDATE",
         hash
     )
     .fetch_optional(tx)
-    .await?;
-    Ok(row.map(|row| (row.id, row.trusted)))
+    .await
 }
 
 /// Marks a join token as used.

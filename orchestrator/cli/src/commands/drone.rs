@@ -7,7 +7,7 @@ use crate::names;
 use crate::table::{age, between, count, indented, left, moment, or_dash, right, size, span, table};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use swarm_protocol::admin::{Distrusted, Drone, DroneOrder, UnbroughtDefinition, Work};
+use swarm_protocol::admin::{Distrusted, Drift, Drone, DroneOrder, UnbroughtDefinition, Work};
 use swarm_protocol::state::{AttemptPhase, DroneState};
 
 /// What a drone can be told.
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     },
     /// Believe its plans and verdicts.
     Trust(Named),
+    /// Let it in, where its join token said that a person is asked.
+    Approve(Named),
     /// Believe nothing that it made: withdraw its artifacts, and what was built with them; let it drain.
     ///
     /// Runs that have received some of them are cancelled. Generations stay as they are until a next run, which builds
@@ -41,11 +43,11 @@ pub(crate) enum Command {
 pub(crate) struct Named {
     /// The drone's name.
     #[arg(value_parser = name)]
-    name: String,
+    pub(super) name: String,
 }
 
 /// The name becomes part of a URL, in which `..` would lead elsewhere however it is escaped.
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     if text.len() <= 63 && text.chars().all(allowed) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
     {
@@ -83,6 +85,7 @@ pub(crate) async fn order(context: &Context, command: &Command) -> Result<Exit, 
         Command::Resume(drone) => (drone, DroneOrder::Resume),
         Command::Ground { drone, seconds } => (drone, DroneOrder::Ground { seconds: *seconds }),
         Command::Trust(drone) => (drone, DroneOrder::Trust),
+        Command::Approve(drone) => (drone, DroneOrder::Approve),
         Command::Distrust(Named { name }) => {
             let answer = names::of_drone(context, name, context.client.distrust(name)).await?;
             context.output.show(&answer, withdrawn)?;
@@ -139,6 +142,9 @@ fn state(drone: &Drone) -> String {
 
 /// What it builds, or why it builds nothing.
 pub(super) fn doing(drone: &Drone, now: DateTime<Utc>) -> String {
+    if drone.awaits_approval {
+        return format!("waits to be let in: `swarm drone approve {}`", drone.name);
+    }
     if drone.work.is_empty() {
         return match (drone.state, drone.grounded_until, drone.seen_at) {
             (DroneState::Offline, _, Some(at)) => format!("last heard {} ago", age(now, at)),
@@ -190,11 +196,28 @@ fn listed(drones: &[Drone], now: DateTime<Utc>) -> String {
         ]
     });
     let table = table(columns, "There is no drone yet; `swarm join-token` lets one in.", rows);
-    let work = drones.iter().filter(|drone| !drone.work.is_empty());
+    let work = drones.iter().filter(|drone| !drone.work.is_empty() && !drone.awaits_approval);
     let work = work.map(|drone| format!("\n{} {}", drone.name, doing(drone, now)));
     let unbrought = drones.iter().flat_map(|drone| &drone.unbrought).map(|one| format!("\n{}", cannot(one)));
-    let more: Vec<_> = work.chain(unbrought).collect();
+    let waits = drones.iter().filter(|drone| drone.awaits_approval);
+    let waits = waits.map(|drone| format!("\n{} {}", drone.name, doing(drone, now)));
+    let drift = drones.iter().filter_map(|drone| drifts(drone).map(|drift| format!("\n{drift}")));
+    let more: Vec<_> = work.chain(waits).chain(drift).chain(unbrought).collect();
     if more.is_empty() { table } else { format!("{table}\n{}", more.concat()) }
+}
+
+/// In what it is not as it should be, but for what it says itself ([`cannot`]).
+pub(super) fn drifts(drone: &Drone) -> Option<String> {
+    let drift = drone.drift.iter().filter(|drift| **drift != Drift::Epoch).map(|drift| match drift {
+        Drift::Clock => {
+            let ahead = drone.clock_ahead_seconds.unwrap_or_default();
+            let way = if ahead < 0.0 { "behind" } else { "ahead" };
+            format!("{} ({:.0} s {way})", drift.words(), ahead.abs())
+        }
+        _ => drift.words().to_owned(),
+    });
+    let drift: Vec<_> = drift.collect();
+    (!drift.is_empty()).then(|| format!("{} {}", drone.name, drift.join(", ")))
 }
 
 /// What a drone cannot bring itself to, and why.

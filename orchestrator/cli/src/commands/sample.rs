@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use swarm_protocol::Digest;
 use swarm_protocol::admin::{
-    Artifact, Attempt, Counts, Drone, Event, Events, Generation, Need, Neighbour, Nightlies, Nightly,
-    NightlyResult, Obstacle, Package, PackageDetail, Resolver, Run, RunStatus, Status, TargetStatus,
+    Artifact, Attempt, Counts, Deployed, Drift, Drone, Event, Events, Generation, Need, Neighbour, Nightlies,
+    Nightly, NightlyResult, Obstacle, Package, PackageDetail, Resolver, Run, RunStatus, Status, TargetStatus,
     UnbroughtDefinition, Work,
 };
 use swarm_protocol::drone::{Phases, Usage};
@@ -175,6 +175,13 @@ pub(super) fn drones() -> Vec<Drone> {
         work: vec![],
         unbrought: if id == 2 { unbrought() } else { vec![] },
         consecutive_failures: 0,
+        awaits_approval: id == 4,
+        host_key: None,
+        version: (id < 3).then(|| "0.1.0".to_owned()),
+        runs: Deployed::default(),
+        expected: Deployed::default(),
+        clock_ahead_seconds: (id == 2).then_some(-3600.0),
+        drift: if id == 2 { vec![Drift::Program, Drift::Clock] } else { vec![] },
     };
     let builds =
         Drone { work: vec![work(31, 22, "app-arch/pigz-2.8")], ..drone(1, "ant", DroneState::Online) };

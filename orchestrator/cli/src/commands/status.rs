@@ -1,6 +1,6 @@
 //! `swarm status`: what an owner wants at a glance.
 
-use super::drone::doing;
+use super::drone::{doing, drifts};
 use super::run::{attempts, packages, resolving};
 use crate::connection::Context;
 use crate::exit::Exit;
@@ -93,7 +93,8 @@ fn of_drones(drones: &[Drone], now: DateTime<Utc>) -> String {
     let width = drones.iter().map(|drone| drone.name.len()).max().unwrap_or_default();
     let lines = drones.iter().map(|drone| {
         let state = drone.state.to_string();
-        format!("\n  {:width$}  {state:8}  {}", drone.name, doing(drone, now))
+        let drift = drifts(drone).map(|drift| format!("\n    ATTENTION: {drift}")).unwrap_or_default();
+        format!("\n  {:width$}  {state:8}  {}{drift}", drone.name, doing(drone, now))
     });
     format!("{head}{}", lines.collect::<String>())
 }

@@ -16,6 +16,15 @@ pub(crate) struct JoinArguments {
     /// How long the token is good, in seconds; a week at most.
     #[arg(long, value_name = "N", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=604_800))]
     ttl_seconds: u32,
+    /// Only a drone of this name may use it.
+    #[arg(long, value_parser = super::drone::name)]
+    name: Option<String>,
+    /// The drone waits for a person: `swarm drone approve NAME`.
+    #[arg(long)]
+    ask: bool,
+    /// The machine that uses it takes the place of the one that has that name now.
+    #[arg(long, requires = "name", conflicts_with = "ask")]
+    replace: bool,
 }
 
 /// What can be done with tokens.
@@ -42,8 +51,9 @@ fn role(text: &str) -> Result<Role, String> {
 
 /// `swarm join-token`.
 pub(crate) async fn join(context: &Context, arguments: &JoinArguments) -> Result<Exit, Failure> {
-    let JoinArguments { trusted, ttl_seconds } = *arguments;
-    let token = context.ask(context.client.create_join_token(&NewJoinToken { trusted, ttl_seconds })).await?;
+    let JoinArguments { trusted, ttl_seconds, ref name, ask, replace: replaces } = *arguments;
+    let new = NewJoinToken { trusted, ttl_seconds, name: name.clone(), ask, replaces };
+    let token = context.ask(context.client.create_join_token(&new)).await?;
     context.output.show(&token, |token| token.token.clone())?;
     Ok(Exit::Ok)
 }

@@ -1,7 +1,9 @@
 //! Drones as people see and order them.
 
 use super::definition::UnbroughtDefinition;
+use crate::digest::Digest;
 use crate::gentoo::{Cpv, TargetName};
+use crate::host_key::HostKey;
 use crate::id::{AttemptId, BuildId, DroneId, GenerationNumber, PackageId, RunId};
 use crate::state::{AttemptPhase, DroneState};
 use chrono::{DateTime, Utc};
@@ -38,6 +40,83 @@ pub struct Drone {
     pub unbrought: Vec<UnbroughtDefinition>,
     /// Failures in a row.
     pub consecutive_failures: i32,
+    /// It gets no work until a person lets it in: [`DroneOrder::Approve`].
+    #[serde(default)]
+    pub awaits_approval: bool,
+    /// The ssh host key of the machine that was enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<HostKey>,
+    /// The version of the program of its newest session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What runs there, by its newest session.
+    #[serde(default)]
+    pub runs: Deployed,
+    /// What should.
+    #[serde(default)]
+    pub expected: Deployed,
+    /// How far its clock is ahead of the swarm's, in seconds, when it was last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_seconds: Option<f32>,
+    /// In what it is not as it should be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
+}
+
+/// A program and its configuration file, by their digests: `PUT /api/v1/drones/{name}/expected` says what should run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deployed {
+    /// The program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Digest>,
+    /// The configuration file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Digest>,
+}
+
+/// Something about a drone that is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// Another program runs than the expected one.
+    Program,
+    /// It read another configuration file than the expected one.
+    Configuration,
+    /// It cannot bring itself to what was pushed.
+    Epoch,
+    /// Its clock is wrong.
+    Clock,
+}
+
+impl Drift {
+    /// A clock that is wrong by this many seconds is drift: more than any network takes.
+    pub const CLOCK_SECONDS: f32 = 5.0;
+
+    /// What `drone` is in drift of.
+    #[must_use]
+    pub fn of(drone: &Drone) -> Vec<Self> {
+        let other = |runs: Option<Digest>, expected: Option<Digest>| expected.is_some() && runs != expected;
+        let clock = drone.clock_ahead_seconds.is_some_and(|ahead| ahead.abs() >= Self::CLOCK_SECONDS);
+        let all = [
+            (Self::Program, other(drone.runs.program, drone.expected.program)),
+            (Self::Configuration, other(drone.runs.configuration, drone.expected.configuration)),
+            (Self::Epoch, !drone.unbrought.is_empty()),
+            (Self::Clock, clock),
+        ];
+        all.into_iter().filter_map(|(drift, is)| is.then_some(drift)).collect()
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Program => "runs another program than was deployed",
+            Self::Configuration => "runs with another configuration than was deployed",
+            Self::Epoch => "does not hold what was pushed",
+            Self::Clock => "has a clock that is wrong",
+        }
+    }
 }
 
 /// A live attempt, as its drone's work.
@@ -77,6 +156,8 @@ pub enum DroneOrder {
     },
     /// Believe its plans.
     Trust,
+    /// Let it in.
+    Approve,
 }
 
 /// The answer to `POST /api/v1/drones/{name}/distrust`: believe a drone no longer, and withdraw what it made (law 11).

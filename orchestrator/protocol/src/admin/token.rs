@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/join-tokens`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewJoinToken {
     /// Whether the drone's plans and verdicts will be believed.
@@ -13,6 +13,15 @@ pub struct NewJoinToken {
     pub trusted: bool,
     /// How long the token is good, in seconds; a week at most.
     pub ttl_seconds: u32,
+    /// The only name that a drone may have that uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether the drone then waits for a person: [`super::DroneOrder::Approve`].
+    #[serde(default)]
+    pub ask: bool,
+    /// Whether the machine that uses it takes the place of the one that has `name` now.
+    #[serde(default)]
+    pub replaces: bool,
 }
 
 /// `POST /api/v1/tokens`.

@@ -2,10 +2,10 @@
 
 use super::{ClientError, Http, checked, json, segment};
 use crate::admin::{
-    Attempt, AttemptDetail, BundleAccess, BundleUpload, DefinitionEntry, Distrusted, Drone, DroneOrder,
-    EndNightly, Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewNightly, NewRun,
-    NewTarget, NewToken, Nightlies, Nightly, OfferBundles, Package, PackageDetail, Priority,
-    PushedDefinition, Republish, Run, Status, Target, Token, Why, Workstation, World,
+    Attempt, AttemptDetail, BundleAccess, BundleUpload, DefinitionEntry, Deployed, Distrusted, Drone,
+    DroneOrder, EndNightly, Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewNightly,
+    NewRun, NewTarget, NewToken, Nightlies, Nightly, OfferBundles, Package, PackageDetail, Priority,
+    PushedDefinition, Repair, Republish, Run, Status, Target, Token, Why, Workstation, World,
 };
 use crate::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, DefinitionsAnswer, DefinitionsRequest,
@@ -326,6 +326,27 @@ impl AdminClient {
     /// Gives a drone an order.
     pub async fn order_drone(&self, name: &str, order: DroneOrder) -> Result<Drone, ClientError> {
         json(self.0.request(Method::PATCH, &format!("/api/v1/drones/{}", segment(name))).json(&order)).await
+    }
+
+    /// Says what should run on a drone's machine.
+    pub async fn expect_of_drone(&self, name: &str, expected: &Deployed) -> Result<Drone, ClientError> {
+        let path = format!("/api/v1/drones/{}/expected", segment(name));
+        json(self.0.request(Method::PUT, &path).json(expected)).await
+    }
+
+    /// The newest repairs, newest first; of one drone, where it is named.
+    pub async fn repairs(&self, drone: Option<&str>) -> Result<Vec<Repair>, ClientError> {
+        let request = self.0.request(Method::GET, "/api/v1/repairs");
+        json(match drone {
+            Some(drone) => request.query(&[("drone", drone)]),
+            None => request,
+        })
+        .await
+    }
+
+    /// Confirms the reboot of a drone's machine that waits for a person.
+    pub async fn confirm_repair(&self, drone: &str) -> Result<Repair, ClientError> {
+        self.0.post(&format!("/api/v1/drones/{}/repair/confirm", segment(drone)), &()).await
     }
 
     /// Believes a drone no longer, and withdraws what it made.

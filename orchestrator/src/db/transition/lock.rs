@@ -61,7 +61,7 @@ pub(super) async fn lock(
 }
 
 /// Locks the drone whose right or record the transition is about: before the package, so that all lock in one order.
-/// A claimant must be online, and the session that it claims in must be the open one.
+/// A claimant must be online and let in, and the session that it claims in must be the open one.
 async fn lock_drone(
     tx: &mut PgConnection,
     package: PackageId,
@@ -72,7 +72,7 @@ async fn lock_drone(
     if let Transition::Claim { drone } | Transition::Steal { drone } = transition {
         let may_claim = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM sessions WHERE id = $2 AND drone_id = $1 AND ended_at IS NULL) AS "open!"
-               FROM drones WHERE id = $1 AND state = 'online' FOR SHARE"#,
+               FROM drones WHERE id = $1 AND state = 'online' AND NOT awaits_approval FOR SHARE"#,
             drone.0,
             note.claimant.map(|(session, _)| session.0)
         );

@@ -18,10 +18,10 @@ impl World {
         let file = |kind: &str| self.path.join(format!("{name}.{kind}"));
         let machine_id = format!("machine of {name}");
         fs::write(file("machine"), &machine_id).unwrap();
-        let join = NewJoinToken { trusted: true, ttl_seconds: 600 };
+        let join = NewJoinToken { trusted: true, ttl_seconds: 600, ..NewJoinToken::default() };
         let join_token = self.admin.create_join_token(&join).await.unwrap().token;
         let url = format!("http://{}", SocketAddr::from((HERE.address(), PORT)));
-        let enrol = Enrol { join_token, name: name.clone(), machine_id };
+        let enrol = Enrol { join_token, name: name.clone(), machine_id, host_key: None };
         let enrolled = DroneClient::new(&url, None).enrol(&enrol).await.unwrap();
         fs::write(file("token"), enrolled.token).unwrap();
         let config = format!(
