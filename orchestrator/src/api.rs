@@ -7,12 +7,14 @@ pub mod auth;
 pub mod definitions;
 pub mod document;
 pub mod drone;
+pub mod enrol;
 pub mod error;
 pub mod extract;
 pub mod generations;
 pub mod health;
 pub mod metrics;
 pub mod nightlies;
+pub mod repairs;
 pub mod runs;
 pub mod status;
 pub mod why;
@@ -66,7 +68,7 @@ const DRONE_BODY_BYTES: usize = 4 << 20;
 
 fn drone_routes() -> ApiRouter<Shared> {
     ApiRouter::new()
-        .api_route("/enrol", post_with(drone::enrol, about("enrol", "Trade a join token for a drone's own")))
+        .api_route("/enrol", post_with(enrol::enrol, about("enrol", "Trade a join token for a drone's own")))
         .api_route(
             "/sessions",
             post_with(
@@ -290,6 +292,18 @@ fn fleet_routes() -> ApiRouter<Shared> {
             "/drones/{name}",
             patch_with(admin::order_drone, about("order_drone", "Give a drone an order")),
         )
+        .api_route(
+            "/drones/{name}/expected",
+            put_with(admin::expect, about("expect_of_drone", "Say what should run on a drone's machine")),
+        )
+        .api_route(
+            "/drones/{name}/repair/confirm",
+            post_with(
+                repairs::confirm,
+                about("confirm_repair", "Confirm the reboot of a silent drone's machine"),
+            ),
+        )
+        .api_route("/repairs", get_with(repairs::list, about("list_repairs", "List the repairs of drones")))
         .api_route(
             "/drones/{name}/why",
             get_with(why::drone, about("why_drone", "Say why a drone has no work")),

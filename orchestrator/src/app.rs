@@ -2,7 +2,7 @@
 
 use crate::alarms::Alarms;
 use crate::claim_lock::ClaimLocks;
-use crate::config::{Config, Gate, Limits, Times};
+use crate::config::{Config, Gate, Limits, Repair, Times};
 use crate::dashboard::Feed;
 use crate::db;
 use crate::db::rules::Rules;
@@ -13,6 +13,7 @@ use crate::machine::package::Transition;
 use crate::metrics::Metrics;
 use crate::placement::Rule;
 use crate::planner::Seats;
+use crate::repair::Hands;
 use crate::scheduler::Strategy;
 use crate::wake::Wake;
 use chrono::{DateTime, Utc};
@@ -42,6 +43,10 @@ pub struct App {
     pub placement: Vec<Rule>,
     /// What drones shall hold.
     pub wanted: Wanted,
+    /// How silent drones are repaired; not at all, where absent.
+    pub repair: Option<Repair>,
+    /// Repairs over SSH, on their way.
+    pub hands: Hands,
     /// Writes heartbeats in batches.
     pub heartbeats: Heartbeats,
     /// Signs tickets.
@@ -116,6 +121,8 @@ impl App {
             strategy: config.scheduler.steal,
             placement: config.rules.clone(),
             wanted: Wanted::default(),
+            repair: config.repair.clone(),
+            hands: Hands::default(),
             heartbeats: Heartbeats::default(),
             wake: Wake::new(redis.clone()),
             locks: ClaimLocks::new(redis),

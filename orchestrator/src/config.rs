@@ -1,5 +1,9 @@
 //! The orchestrator's configuration: one TOML file, unknown fields refused, secrets by file or environment only.
 
+mod repair;
+
+pub use repair::Repair;
+
 use crate::machine::retry::Policy;
 use crate::placement::Rule;
 use crate::scheduler::Strategy;
@@ -49,6 +53,8 @@ pub struct Config {
     /// Where packages may be built, and what they need: see [`crate::placement`].
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// How silent drones are repaired; not at all, where absent.
+    pub repair: Option<Repair>,
 }
 
 /// `[database]`: a URL from one place, or none.
@@ -350,6 +356,9 @@ impl Config {
         {
             ensure!(seconds > 0, "gate.{name} must be above 0");
         }
+        if let Some(repair) = &self.repair {
+            repair.check(times.grace_seconds)?;
+        }
         let retries = &self.retries;
         for (name, count) in [
             ("package_drones", retries.package_drones),
@@ -420,6 +429,30 @@ url = "http://127.0.0.1:8410"
     #[test]
     fn a_typo_is_named_with_its_line() {
         insta::assert_snapshot!("typo", load(&GOOD.replace("listen", "lisen")).unwrap_err());
+    }
+
+    #[test]
+    fn repair_is_off_until_it_is_said_how() {
+        assert!(load(GOOD).unwrap().repair.is_none());
+        let files = "topology = '/f'\nkey_file = '/k'\nknown_hosts = '/h'\n";
+        let repair = load(&format!("{GOOD}[repair]\n{files}")).unwrap().repair.unwrap();
+        assert_eq!((repair.dry_run, repair.window_seconds, repair.reboots_per_day), (false, 600, 1));
+        for (fields, said) in [
+            ("", "repair.topology must be an absolute path"),
+            (
+                &format!("{files}window_seconds = 119"),
+                "repair.window_seconds (119) must be at least twice times.grace_seconds (60)",
+            ),
+            (
+                &format!("{files}recovery_seconds = 60"),
+                "repair.recovery_seconds (60) must be above repair.ssh_seconds (120)",
+            ),
+            (&format!("{files}restarts_before_reboot = 0"), "repair.restarts_before_reboot must be above 0"),
+            (&format!("{files}dry-run = true"), "unknown field `dry-run`"),
+        ] {
+            let error = load(&format!("{GOOD}[repair]\n{fields}\n")).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
     }
 
     #[test]

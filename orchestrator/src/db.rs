@@ -21,6 +21,7 @@ pub mod prune;
 pub mod pulse;
 pub mod receive;
 pub mod record;
+pub mod repairs;
 pub mod republish;
 pub mod resolutions;
 pub mod retention;

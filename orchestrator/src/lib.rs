@@ -27,6 +27,7 @@ pub mod planner;
 pub mod poll;
 pub mod promote;
 pub mod receive;
+pub mod repair;
 pub mod republish;
 pub mod resolve;
 pub mod scheduler;

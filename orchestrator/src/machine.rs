@@ -7,5 +7,6 @@
 pub mod blame;
 pub mod drone;
 pub mod package;
+pub mod repair;
 pub mod retry;
 pub mod run;

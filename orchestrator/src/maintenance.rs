@@ -11,6 +11,7 @@ mod leader;
 mod orphans;
 mod pardon;
 mod pruning;
+mod repair;
 mod resolutions;
 mod retention;
 mod silence;
@@ -43,6 +44,7 @@ struct Memory {
     /// When the duties that cost more came last.
     seldom: Option<Instant>,
     invariants: invariants::Watch,
+    repair: repair::Watch,
 }
 
 impl Memory {
@@ -114,6 +116,7 @@ async fn turn(app: &App, memory: &mut Memory) -> anyhow::Result<()> {
     speeds::measure(app).await?;
     promote::advance(app).await?;
     retention::drop_views(app).await?;
+    repair::look_after(app, &mut memory.repair, office.listened()).await?;
     if memory.is_time_for_more(app) {
         invariants::look_after(app, &mut memory.invariants).await?;
         stranded::look_for(app).await?;

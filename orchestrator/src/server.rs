@@ -4,7 +4,7 @@ use crate::api;
 use crate::app::App;
 use crate::config::Config;
 use crate::embedded::Servers;
-use crate::{dashboard, db, heartbeat, maintenance, planner};
+use crate::{dashboard, db, heartbeat, maintenance, planner, repair};
 use anyhow::{Context, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use std::path::Path;
@@ -74,6 +74,13 @@ async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals
     tasks.spawn(async move {
         ("maintenance", {
             let _: () = maintenance::run(&shared).await;
+            Ok(())
+        })
+    });
+    let shared = app.clone();
+    tasks.spawn(async move {
+        ("repairs", {
+            let _: () = repair::run(&shared).await;
             Ok(())
         })
     });

@@ -20,6 +20,7 @@
 //! | [`cli`] | the real `swarm` |
 //! | [`checker`] | what must be true of every event log |
 //! | [`port`] | TCP ports of a test's own |
+//! | [`repairs`] | a swarm that repairs its drones' machines |
 //! | [`readers`] | clients that look for a mixed set |
 //! | [`wait`] | waiting for a condition, with a bound |
 #![expect(
@@ -48,5 +49,6 @@ pub mod plans;
 pub mod port;
 pub mod process;
 pub mod readers;
+pub mod repairs;
 pub mod swarm;
 pub mod wait;

@@ -111,6 +111,32 @@ impl Machine {
         Process::start(&mut outer, log)
     }
 
+    /// Installs the drone's service as a package would, with the program and the configuration of [`DroneMachine`].
+    fn install_service(&self) {
+        let root = self.root();
+        let openrc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openrc/init.d/build-drone");
+        // Debian's OpenRC knows no output_logger.
+        let settings = "config=/etc/build-swarm/drone.toml\noutput_log=/etc/build-swarm/log\nerror_log=/etc/build-swarm/log\n";
+        fs::create_dir_all(root.join("etc/conf.d")).unwrap();
+        fs::copy(openrc, root.join("etc/init.d/build-drone")).unwrap();
+        fs::write(root.join("etc/conf.d/build-drone"), settings).unwrap();
+        let _ = self.ok(&["ln", "-s", "/opt/build-swarm/build-drone", "/usr/bin/build-drone"]);
+        let _ = self.ok(&["rc-update", "add", "build-drone", "default"]);
+    }
+
+    /// A line of `known_hosts` for it.
+    #[must_use]
+    pub fn known_host(&self) -> String {
+        let key = fs::read_to_string(self.root().join("etc/ssh/ssh_host_ed25519_key.pub")).unwrap();
+        format!("{} {key}", self.ip())
+    }
+
+    /// What changes with each start.
+    #[must_use]
+    pub fn boot_id(&self) -> String {
+        self.ok(&["cat", "/proc/sys/kernel/random/boot_id"])
+    }
+
     /// Its address.
     #[must_use]
     pub fn ip(&self) -> String {
@@ -181,6 +207,8 @@ pub struct Place<'a> {
     pub base_root: Option<&'a str>,
     /// Whether its Portage, and its base root's, is an older one.
     pub older: bool,
+    /// The file of keys that root is reached with; then the drone is a service of OpenRC's.
+    pub authorized_keys: Option<&'a Path>,
     /// More fields of the drone's configuration.
     pub fields: &'a str,
     /// The end of the drone's configuration: what builds may use.
@@ -235,8 +263,11 @@ target = "/var/cache/swarm-mirror"
         config.push_str(place.limits);
         binds.extend(place.repository.map(bound_repository));
         fs::write(files.join("drone.toml"), config).unwrap();
-        let up = if place.older { Machine::older } else { Machine::up };
-        let machine = up(name, "base", &binds);
+        let machine = match place.authorized_keys {
+            Some(keys) => Machine::node(name, keys, &binds),
+            None if place.older => Machine::older(name, "base", &binds),
+            None => Machine::up(name, "base", &binds),
+        };
         if let Some(script) = place.prepare {
             let _ = machine.ok(&["sh", "-ec", script]);
         }
@@ -244,7 +275,12 @@ target = "/var/cache/swarm-mirror"
         let _ = machine.ok(&[&enrol[..], &["--join-token-file", "/etc/build-swarm/join-token"]].concat());
         let log = swarm.path().join(format!("{name}.log"));
         let mut drone = Self { machine, daemon: None, name: name.to_owned(), log };
-        drone.start_daemon();
+        if place.authorized_keys.is_some() {
+            drone.machine.install_service();
+            let _ = drone.machine.ok(&["rc-service", "build-drone", "start"]);
+        } else {
+            drone.start_daemon();
+        }
         wait::until(30, "the drone to be online", async || {
             let drones = swarm.admin.drones().await.ok()?;
             let drone = drones.into_iter().find(|drone| drone.name == name)?;

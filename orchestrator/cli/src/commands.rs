@@ -10,6 +10,7 @@ pub(crate) mod log;
 pub(crate) mod nightly;
 pub(crate) mod package;
 pub(crate) mod quarantine;
+pub(crate) mod repair;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod target;

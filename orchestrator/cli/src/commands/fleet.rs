@@ -12,6 +12,7 @@ mod deploy;
 mod look;
 mod topology;
 
+use super::repair;
 use crate::connection::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -40,6 +41,10 @@ pub(crate) enum Command {
     /// taken back.
     #[command(after_help = deploy::EXAMPLES)]
     Deploy(deploy::Arguments),
+    /// List what the swarm has done to revive silent drones, and what it asks a person about.
+    Repairs(repair::Of),
+    /// Confirm that the machine of a silent drone is rebooted.
+    Confirm(super::drone::Named),
 }
 
 /// The topology.
@@ -64,7 +69,11 @@ pub(crate) fn without_swarm(output: Output, command: &Command) -> Option<Result<
     match command {
         Command::List(file) => Some(topology::list(output, file)),
         Command::Import { list } => Some(topology::import(output, list)),
-        Command::Check(_) | Command::Status(_) | Command::Deploy(_) => None,
+        Command::Check(_)
+        | Command::Status(_)
+        | Command::Deploy(_)
+        | Command::Repairs(_)
+        | Command::Confirm(_) => None,
     }
 }
 
@@ -76,6 +85,8 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
         Command::Check(which) => look::check(context, which).await,
         Command::Status(which) => look::status(context, which).await,
         Command::Deploy(arguments) => deploy::deploy(context, arguments).await,
+        Command::Repairs(of) => repair::list(context, of).await,
+        Command::Confirm(drone) => repair::confirm(context, drone).await,
     }
 }
 
