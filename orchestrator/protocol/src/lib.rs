@@ -52,4 +52,4 @@ pub use problem::{Code, Problem};
 pub const VERSION: &str = env!("BUILD_SWARM_VERSION");
 
 /// The version of the drone protocol; a session of another version is refused with `protocol_version`.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 1;
