@@ -6,6 +6,8 @@ use crate::template;
 use crate::topology::{Init, Node, Role, Topology};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use swarm_protocol::Digest;
+use swarm_protocol::admin::Deployed;
 
 /// What shall be on one machine.
 #[derive(Clone, Debug)]
@@ -120,6 +122,16 @@ impl Desired {
 }
 
 impl DesiredPart {
+    /// What the daemon will say of itself: its program and its configuration.
+    #[must_use]
+    pub fn deployed(&self) -> Deployed {
+        let digest = |path: &str| {
+            let file = self.files.iter().find(|file| file.path == path);
+            file.map(|file| Digest::of(file.content.bytes()))
+        };
+        Deployed { program: digest(self.part.program), configuration: digest(self.part.config) }
+    }
+
     fn of(
         topology: &Topology,
         node: &Node,

@@ -4,7 +4,7 @@
 use crate::trouble::Trouble;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
-use swarm_protocol::admin::{Drone, DroneOrder, NewJoinToken};
+use swarm_protocol::admin::{Deployed, Drone, DroneOrder, NewJoinToken};
 use swarm_protocol::client::{AdminClient, ClientError};
 use swarm_protocol::state::DroneState;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -84,6 +84,11 @@ impl Swarm {
     pub async fn join_token(&self, trusted: bool) -> Result<String, Trouble> {
         let new = NewJoinToken { trusted, ttl_seconds: JOIN_SECONDS, ..NewJoinToken::default() };
         Ok(self.ask(self.client.create_join_token(&new)).await?.token)
+    }
+
+    /// Says what shall run on a drone's machine: as long as another one does, the swarm shows it.
+    pub async fn expect(&self, name: &str, expected: &Deployed) -> Result<(), Trouble> {
+        self.ask(self.client.expect_of_drone(name, expected)).await.map(drop)
     }
 
     /// Gives a drone nothing new.

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
-use swarm_protocol::admin::Drone;
+use swarm_protocol::admin::{Drift, Drone};
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::id::PackageId;
 use swarm_protocol::plan::Plan;
@@ -89,6 +89,9 @@ async fn from_nothing_to_drones_that_build_and_not_twice() {
     assert!(said.code == 0 && all(&results(&said), "done"), "{said:?}");
     let first = drones(&swarm).await;
     assert_eq!(first.values().map(|drone| drone.state).collect::<Vec<_>>(), [DroneState::Online; 2]);
+    for drone in first.values() {
+        assert!(drone.expected.program.is_some() && drone.expected == drone.runs, "{drone:?}");
+    }
     for (name, machine) in &fleet.machines {
         let config = machine.ok(&["cat", "/etc/build-swarm/drone.toml"]);
         assert!(config.starts_with(&format!("# {name} of home\nname = \"{name}\"\n")), "{config}");
@@ -178,6 +181,7 @@ async fn an_upgrade_loses_no_build_and_a_broken_version_is_taken_back() {
     assert_eq!([&results["izar"], &results["naos"]], ["rolled_back", "skipped"], "{said:?}");
     let after = drones(&swarm).await;
     assert_eq!(after["naos"].session_since, upgraded["naos"].session_since);
+    assert_eq!([&after["izar"].drift[..], &after["naos"].drift[..]], [&[Drift::Program][..], &[]]);
     wait::until(30, "what ran before to run again", async || {
         let izar = drones(&swarm).await.remove("izar").unwrap();
         (izar.state == DroneState::Online && izar.session_since > upgraded["izar"].session_since)

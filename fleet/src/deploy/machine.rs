@@ -106,6 +106,12 @@ impl<'a> Machine<'a> {
             let token = self.deploy.swarm.join_token(self.node.trusted).await?;
             enrol(connection, plan, &token).await?;
         }
+        if plan.part.role == Role::Drone
+            && let Some(desired) = self.desired(plan)
+        {
+            // Before it is there: what is taken back shows in `swarm drones` as what it is, another one than wanted.
+            self.deploy.swarm.expect(self.node.name.as_str(), &desired.deployed()).await?;
+        }
         Ok(())
     }
 
@@ -181,9 +187,12 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    fn desired(&self, plan: &PartPlan) -> Option<&DesiredPart> {
+        self.found.desired.parts.iter().find(|part| part.part == plan.part)
+    }
+
     fn state_dir(&self, plan: &PartPlan) -> &str {
-        let part = self.found.desired.parts.iter().find(|part| part.part == plan.part);
-        part.map_or(plan.part.state_dir, |part| &part.settings.state_dir)
+        self.desired(plan).map_or(plan.part.state_dir, |part| &part.settings.state_dir)
     }
 
     async fn take_back(&self, plan: &PartPlan, trouble: Trouble) -> Undone {
