@@ -3,6 +3,7 @@
 pub mod alarms;
 pub mod api;
 pub mod app;
+pub mod chunk;
 pub mod claim;
 pub mod claim_lock;
 pub mod config;

@@ -5,6 +5,7 @@ use super::answer::Log;
 use super::auth::{Admin, Viewer};
 use super::error::ApiError;
 use super::extract::{Json, Path, Query};
+use crate::chunk::decompressed;
 use crate::db::events::{self, NewEvent};
 use crate::db::runs::{Filter, RunError};
 use crate::db::transition::{ApplyError, Note, Subject};
@@ -298,8 +299,7 @@ pub async fn log(
     let (mut text, mut cursor) = (Vec::new(), since);
     for (sequence, chunk) in logs::chunks(&app.db, attempt, since).await? {
         cursor = sequence + 1;
-        zstd::stream::copy_decode(chunk.as_slice(), &mut text)
-            .unwrap_or_else(|_| text.extend_from_slice(b"\n[a damaged chunk of the log]\n"));
+        text.extend(decompressed(&chunk));
     }
     Ok(Log(LogPage { text, cursor, ended }))
 }

@@ -14,6 +14,7 @@ use super::page::{self, About, Room};
 use super::visitor::Visitor;
 use super::words::{state, taken};
 use crate::api::Shared;
+use crate::chunk::decompressed;
 use crate::db::{self, attempts, logs};
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -21,7 +22,6 @@ use axum::response::sse::Event;
 use axum::response::{Html, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
-use std::io::Read;
 use std::time::Duration;
 use swarm_protocol::admin::AttemptDetail;
 use swarm_protocol::id::AttemptId;
@@ -34,10 +34,6 @@ use tokio::time::Instant;
 const PAGE_BYTES: usize = 256 << 10;
 /// Compressed bytes that are read for it at most, more or less a chunk.
 const READ_BYTES: i64 = 256 << 10;
-/// Text of one chunk that is shown; drones send 64 KiB. What compresses to nothing must not fill our memory.
-const CHUNK_BYTES: u64 = 1 << 20;
-/// No chunk of that size needs a larger window to be decompressed.
-const WINDOW_LOG: u32 = 21;
 /// Between two looks for those who follow.
 const TURN: Duration = Duration::from_secs(1);
 /// After the attempt's end, its last lines come within so many looks.
@@ -138,24 +134,6 @@ fn last_part(end: i32, chunks: &[(i32, Vec<u8>)]) -> Part {
     }
     part.text = pieces.into_iter().rev().flatten().collect();
     part
-}
-
-fn decompressed(chunk: &[u8]) -> Vec<u8> {
-    let mut text = Vec::new();
-    match read(chunk, &mut text) {
-        Ok(()) if text.len() as u64 == CHUNK_BYTES => {
-            text.extend_from_slice(b"\n[the rest of this chunk is cut]\n");
-        }
-        Ok(()) => {}
-        Err(_) => text.extend_from_slice(b"\n[a damaged chunk of the log]\n"),
-    }
-    text
-}
-
-fn read(chunk: &[u8], text: &mut Vec<u8>) -> std::io::Result<()> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(chunk)?;
-    decoder.window_log_max(WINDOW_LOG)?;
-    decoder.take(CHUNK_BYTES).read_to_end(text).map(drop)
 }
 
 /// Folded but for the last one and those with errors.
@@ -287,15 +265,6 @@ mod tests {
         assert_eq!(part.text.len(), 5 * 65_500);
         let empty = last_part(i32::MAX, &[]);
         assert_eq!((empty.from, empty.next, empty.text.len()), (0, 0, 0));
-    }
-
-    #[test]
-    fn what_compresses_to_nothing_does_not_fill_the_memory() {
-        let bomb = chunk(&vec![b'a'; 64 << 20]);
-        let text = decompressed(&bomb);
-        assert!(text.len() < 2 << 20, "{}", text.len());
-        assert!(text.ends_with(b"cut]\n") || text.ends_with(b"log]\n"));
-        assert_eq!(decompressed(b"no zstd"), b"\n[a damaged chunk of the log]\n");
     }
 
     #[test]
