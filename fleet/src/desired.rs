@@ -154,9 +154,16 @@ impl DesiredPart {
             once: false,
         };
         let mut files = vec![program, text(part.config.to_owned(), 0o644, &config, false)];
-        if node.init == Init::Openrc {
-            files.push(text(format!("/etc/init.d/{}", part.name), 0o755, part.init_script, false));
-            files.push(text(format!("/etc/conf.d/{}", part.name), 0o644, part.conf_d, true));
+        match node.init {
+            Init::Openrc => {
+                files.push(text(format!("/etc/init.d/{}", part.name), 0o755, part.init_script, false));
+                files.push(text(format!("/etc/conf.d/{}", part.name), 0o644, part.conf_d, true));
+            }
+            // What the machine's admin adds goes beside it, by `systemctl edit`.
+            Init::Systemd => {
+                let path = format!("/etc/systemd/system/{}.service", part.name);
+                files.push(text(path, 0o644, part.unit, false));
+            }
         }
         Ok(Self { part, files, settings })
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
-const SCRIPT: &str = include_str!("force/reset.sh");
+const SCRIPT: &str = concat!(include_str!("stop.sh"), include_str!("force/reset.sh"));
 /// A directory of a million files takes a while to count, and to delete.
 const LIMIT: Duration = Duration::from_mins(10);
 

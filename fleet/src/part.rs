@@ -17,6 +17,8 @@ pub struct Part {
     pub init_script: &'static str,
     /// The settings of that script: the machine's own, once they are there.
     pub conf_d: &'static str,
+    /// Its systemd unit.
+    pub unit: &'static str,
     /// The word that makes it a daemon.
     pub verb: &'static str,
     /// The account that it runs as.
@@ -34,6 +36,7 @@ macro_rules! part {
             config: $config,
             init_script: include_str!(concat!("../../openrc/init.d/build-", $name)),
             conf_d: include_str!(concat!("../../openrc/conf.d/build-", $name)),
+            unit: include_str!(concat!("../../systemd/build-", $name, ".service")),
             verb: $verb,
             account: $account,
             state_dir: concat!("/var/lib/build-", $name),

@@ -69,10 +69,13 @@ fn another(program: &[u8]) -> Vec<u8> {
     [program, b"another build"].concat()
 }
 
+const TEN: [&str; 10] =
+    ["izar", "naos", "atik", "biham", "caph", "dabih", "enif", "fornacis", "gienah", "hadar"];
+
 #[tokio::test(flavor = "multi_thread")]
-async fn from_nothing_to_drones_that_build_and_not_twice() {
+async fn from_nothing_to_ten_drones_and_not_twice() {
     let swarm = machines::reachable_swarm(Settings::default()).await;
-    let fleet = Fleet::new(&swarm, &["izar", "naos"]);
+    let fleet = Fleet::new(&swarm, &TEN);
     let said = fleet.types(&swarm, "check --json").await;
     assert_eq!(said.code, 0, "{said:?}");
 
@@ -85,10 +88,10 @@ async fn from_nothing_to_drones_that_build_and_not_twice() {
     let there = fleet.node("izar").run(&["ls", "/usr/bin/build-drone"]);
     assert!(!there.status.success() && drones(&swarm).await.is_empty(), "a dry run changes nothing");
 
-    let said = fleet.types(&swarm, "deploy --parallel 2 --json").await;
+    let said = fleet.types(&swarm, "deploy --parallel 5 --json").await;
     assert!(said.code == 0 && all(&results(&said), "done"), "{said:?}");
     let first = drones(&swarm).await;
-    assert_eq!(first.values().map(|drone| drone.state).collect::<Vec<_>>(), [DroneState::Online; 2]);
+    assert_eq!(first.values().map(|drone| drone.state).collect::<Vec<_>>(), [DroneState::Online; 10]);
     for drone in first.values() {
         assert!(drone.expected.program.is_some() && drone.expected == drone.runs, "{drone:?}");
     }
@@ -115,7 +118,7 @@ async fn drifted_and_mended(swarm: &Swarm, fleet: &Fleet) {
     is_good(swarm, fleet).await;
     let _ = fleet.node("izar").ok(&["sh", "-c", "echo lookahead = 2 >>/etc/build-swarm/drone.toml"]);
     wait::until(30, "the drift of one machine to show", async || {
-        let said = fleet.types(swarm, "status").await;
+        let said = fleet.types(swarm, "status izar naos").await;
         let shown =
             said.stdout.contains("~ /etc/build-swarm/drone.toml") && said.stdout.contains("naos  good");
         (said.code == 7 && shown).then_some(())
@@ -123,14 +126,14 @@ async fn drifted_and_mended(swarm: &Swarm, fleet: &Fleet) {
     .await;
     let _ = fleet.node("naos").ok(&["rc-update", "del", "build-drone", "default"]);
     let _ = fleet.node("naos").ok(&["rc-service", "build-drone", "stop"]);
-    let said = fleet.types(swarm, "status --json").await;
+    let said = fleet.types(swarm, "status izar naos --json").await;
     assert_eq!(said.code, 1, "{said:?}");
     assert!(
         said.stdout.contains("start: it does not run") && said.stdout.contains("starts with the machine")
     );
-    let said = fleet.types(swarm, "deploy --dry-run").await;
+    let said = fleet.types(swarm, "deploy izar naos --dry-run").await;
     assert!(said.stdout.contains("-lookahead = 2"), "{said:?}");
-    let said = fleet.types(swarm, "deploy --json").await;
+    let said = fleet.types(swarm, "deploy izar naos --json").await;
     assert!(said.code == 0 && all(&results(&said), "done"), "{said:?}");
     is_good(swarm, fleet).await;
 }
@@ -225,12 +228,16 @@ async fn a_deploy_that_is_broken_off_gives_the_drone_work_again_and_a_reset_wait
     let said = fleet.types(&swarm, "deploy --force").await;
     assert!(said.code == 2 && said.stderr.contains("--yes"), "{said:?}");
     let before = drones(&swarm).await["izar"].session_since;
+    // Its supervisor does not stop it, as one that is told so in the wrong moment.
+    let _ = machine.ok(&["sh", "-ec", "kill -STOP $(cat /run/supervise-build-drone.pid)"]);
     let said = fleet.types(&swarm, "deploy --force --yes --json").await;
     assert!(said.code == 0 && all(&results(&said), "done"), "{said:?}");
     assert!(drones(&swarm).await["izar"].session_since > before);
     assert!(!machine.ok(&["cat", "/proc/mounts"]).contains("/var/lib/build-drone/left"));
     assert!(!machine.run(&["test", "-e", "/var/lib/build-drone/left"]).status.success());
     assert!(machine.run(&["pgrep", "-x", "sleep"]).status.success(), "what is not ours lives on");
+    let supervisors = machine.ok(&["pgrep", "-c", "supervise-daemo"]);
+    assert_eq!(supervisors.trim(), "1");
 
     compiling(&swarm, package, 1).await;
     fs::write(fleet.files.join("gate/go"), "").unwrap();
@@ -286,6 +293,9 @@ async fn a_binhost_behind_a_jump_host() {
     );
 }
 
-fn background(mut command: Command) -> tokio::task::JoinHandle<Said> {
-    tokio::task::spawn_blocking(move || command.output().unwrap().into())
+/// A command that ends with the test, whatever becomes of it.
+fn background(command: Command) -> tokio::task::JoinHandle<Said> {
+    let mut command = tokio::process::Command::from(command);
+    let output = command.kill_on_drop(true).output();
+    tokio::spawn(async move { output.await.unwrap().into() })
 }

@@ -1,7 +1,8 @@
 //! The drone's service, as OpenRC or systemd keep it.
 //!
 //! A drone that hangs does not hear SIGTERM, and its service gives it an hour to finish a build: so its process is ended
-//! here, with seconds to hand back what it holds, before the service is started anew.
+//! here, with seconds to hand back what it holds, before the service is started anew. The supervisor of OpenRC goes before
+//! it: one that is told to stop just after its child has died waits for that child all the same (0.45).
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::File;
@@ -26,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(20);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The name of the drone's process.
 const PROCESS: &str = "build-drone";
+/// The name of OpenRC's supervisor, as the kernel cuts it (`proc_pid_comm(5)`), and how it is ended.
+const SUPERVISOR: &str = "supervise-daemo";
+const AT_ONCE: [(Signal, Duration); 1] = [(Signal::KILL, Duration::from_secs(10))];
 
 /// What starts services here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +77,20 @@ impl Manager {
 
     /// Ends the drone's process, and starts the service.
     pub async fn restart(self, service: &str) -> Result<(), Fault> {
-        if let Some(pid) = self.main_process(service).await {
-            end(pid).await?;
+        let drone = self.main_process(service).await;
+        if self == Self::OpenRc
+            && let Some(supervisor) = supervisor(service)
+        {
+            end(supervisor, SUPERVISOR, &AT_ONCE).await?;
+        }
+        if let Some(drone) = drone {
+            end(drone, PROCESS, &ENDING).await?;
         }
         match self {
-            // A supervisor that was killed is replaced as well.
-            Self::OpenRc => good("rc-service", &[service, "restart"]).await,
+            Self::OpenRc => {
+                good("rc-service", &[service, "zap"]).await?;
+                good("rc-service", &[service, "start"]).await
+            }
             Self::Systemd => good("systemctl", &["restart", service]).await,
         }
     }
@@ -94,10 +106,7 @@ impl Manager {
     /// The service's main process, if it is known.
     async fn main_process(self, service: &str) -> Option<Pid> {
         let said = match self {
-            // supervise-daemon.c notes it so; `service_get_value` would read it for a service's own script only.
-            Self::OpenRc => {
-                std::fs::read_to_string(format!("/run/openrc/options/{service}/child_pid")).ok()?
-            }
+            Self::OpenRc => noted(service, "child_pid")?,
             Self::Systemd => {
                 command("systemctl", &["show", "--property=MainPID", "--value", service]).await.ok()?.1
             }
@@ -106,24 +115,34 @@ impl Manager {
     }
 }
 
-/// Ends a process, if it is the drone's.
-async fn end(pid: Pid) -> Result<(), Fault> {
+/// What OpenRC notes of a service, as supervise-daemon.c writes it; `service_get_value` would read it for a service's own
+/// script only.
+fn noted(service: &str, option: &str) -> Option<String> {
+    std::fs::read_to_string(format!("/run/openrc/options/{service}/{option}")).ok()
+}
+
+/// The service's supervisor.
+fn supervisor(service: &str) -> Option<Pid> {
+    let file = noted(service, "pidfile")?;
+    std::fs::read_to_string(file.trim()).ok()?.trim().parse().ok().and_then(Pid::from_raw)
+}
+
+/// Ends a process, if it has that name.
+async fn end(pid: Pid, comm: &str, signals: &[(Signal, Duration)]) -> Result<(), Fault> {
     // Whatever has the number once this is open keeps it: no other process is hit.
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
     let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
-    if name.trim_end() != PROCESS {
+    if name.trim_end() != comm {
         return Ok(());
     }
-    for (signal, time) in ENDING {
+    for &(signal, time) in signals {
         // It may be gone already; then the wait ends at once.
         let _ = pidfd_send_signal(&process, signal);
         if timeout(time, ended(pid)).await.is_ok() {
             return Ok(());
         }
     }
-    Err(Fault(
-        "the drone's process does not end: it waits for a disk or a network that does not answer".to_owned(),
-    ))
+    Err(Fault(format!("{comm} does not end: it waits for a disk or a network that does not answer")))
 }
 
 /// Waits until a process is gone, or dead and not yet waited for (`proc_pid_stat(5)`: its name is in parentheses).
@@ -198,14 +217,14 @@ mod tests {
         let pid = Pid::from_child(&child);
         kill_process(pid, Signal::STOP).unwrap();
         waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
-        end(pid).await.unwrap();
+        end(pid, PROCESS, &ENDING).await.unwrap();
         assert!(!child.wait().unwrap().success());
     }
 
     #[tokio::test]
     async fn a_number_that_another_process_has_now_is_left_alone() {
         let (_directory, mut child) = sleeper("innocent");
-        end(Pid::from_child(&child)).await.unwrap();
+        end(Pid::from_child(&child), PROCESS, &ENDING).await.unwrap();
         assert!(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();

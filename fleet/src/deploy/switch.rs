@@ -7,7 +7,7 @@ use crate::ssh::{Connection, SshError};
 use crate::trouble::Trouble;
 use std::time::Duration;
 
-const SCRIPT: &str = include_str!("switch.sh");
+const SCRIPT: &str = concat!(include_str!("../stop.sh"), include_str!("switch.sh"));
 /// A daemon that is told to stop may hand its work back before.
 const LIMIT: Duration = Duration::from_mins(5);
 

@@ -4,7 +4,7 @@ set -u
 what=$1 service=$2 pending=$3
 shift 3
 
-order() { # start, stop, status
+order() { # start, status
 	if [ -d /run/openrc ]; then
 		[ -x "/etc/init.d/$service" ] && rc-service "$service" "$1"
 	else
@@ -17,7 +17,7 @@ beside() { printf '%s/.%s.%s\n' "${1%/*}" "${1##*/}" "$2"; }
 case $what in
 switch)
 	mkdir -p "${pending%/*}" && : >"$pending" && sync || exit 1
-	if runs && ! order stop >&2; then
+	if runs && ! stop "$service" 60; then
 		echo "$service does not stop" >&2
 		exit 1
 	fi
@@ -33,7 +33,7 @@ switch)
 	order start >&2
 	;;
 rollback)
-	if runs; then order stop >&2; fi
+	if runs; then stop "$service" 60; fi
 	for file; do
 		former=$(beside "$file" previous)
 		rm -f "$(beside "$file" staged)"

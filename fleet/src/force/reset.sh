@@ -55,12 +55,7 @@ look)
 	;;
 reset)
 	# The supervisor first, or it starts what is killed; it is given no time to be polite.
-	if [ -d /run/openrc ]; then
-		rc-service "$service" stop --retry TERM/5/KILL/5 >&2
-	else
-		systemctl kill --signal=KILL "$service" >&2
-		systemctl stop "$service" >&2
-	fi </dev/null
+	stop "$service" 5
 	# Until there is none: one that is killed may just have started another.
 	tries=0
 	while pids=$(ours) && [ -n "$pids" ]; do
