@@ -7,6 +7,7 @@
 //! | `PUT …/runs/{run}/inherited`, `DELETE …/runs/{run}` | the control ticket |
 //! | `PUT /api/v1/targets/{target}/generations/{number}`, `POST …/missing` | the control ticket |
 //! | `POST /api/v1/targets/{target}/promote`, `GET …/current` | the control ticket |
+//! | `GET /api/v1/client`: what clients are set up with | the control ticket |
 //! | `GET …/generations`, `PUT` and `DELETE …/generations/{number}/pin`, `GET …/diff` | the control ticket |
 //! | `PUT`, `GET /api/v1/bundles/{blake3}` | a ticket for that bundle, or control |
 //! | `POST /api/v1/bundles/missing`, `POST …/retain` | the control ticket |
@@ -49,6 +50,7 @@ use crate::signing::{self, Keyring};
 use crate::store::Store;
 use crate::upkeep::Upkeep;
 use axum::extract::{Extension, Request, State};
+use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -59,8 +61,11 @@ use std::sync::Arc;
 use std::time::Instant;
 use swarm_protocol::Code;
 use swarm_protocol::binhost::Ready;
+use swarm_protocol::request_id::{self, RequestId};
 use swarm_protocol::ticket::TicketVerifier;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -104,6 +109,7 @@ pub(crate) fn router(app: App, scheme: Scheme) -> Router {
         .route("/api/v1/bundles/missing", post(bundles::missing))
         .route("/api/v1/bundles/retain", post(bundles::retain))
         .route("/api/v1/distfiles/{blake2b}", put(distfiles::upload).get(distfiles::read))
+        .route("/api/v1/client", get(client::side))
         .nest("/api/v1/targets/{target}", target)
         .route("/staging/{target}/{run}/{*path}", get(views::staging))
         .route("/generations/{target}/{number}/{*path}", get(views::generation))
@@ -133,12 +139,25 @@ async fn ready(State(app): State<App>) -> Result<Json<Ready>, Failure> {
     Ok(Json(Ready { status: status.to_owned(), degraded }))
 }
 
-/// One line per request, for those who ask for it. Tickets travel in a header, so no line holds one.
+/// Gives each line of a request the request's id, and the swarm's own clients as well. One line says that it was answered,
+/// for those who ask for it. Tickets travel in a header, so no line holds one.
 async fn log(request: Request, next: Next) -> Response {
-    let (method, path, start) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
-    let response = next.run(request).await;
-    let (status, elapsed) = (response.status().as_u16(), start.elapsed());
-    tracing::debug!(http.method = %method, http.path = path, http.status = status, http.elapsed = ?elapsed, "answered");
+    let start = Instant::now();
+    let id = RequestId::of(request.headers().get(request_id::HEADER).map(HeaderValue::as_bytes));
+    let (method, path) = (request.method().clone(), request.uri().path());
+    // What clients read is answered without an id, by `direct` too: a proxy would hand one request's id to others.
+    let is_public = path.starts_with("/binhost/");
+    let span = tracing::info_span!("request", request.id = %id, http.method = %method, http.path = path, attempt = Empty);
+    let answered = async {
+        let response = next.run(request).await;
+        let (status, elapsed) = (response.status().as_u16(), start.elapsed());
+        tracing::debug!(http.status = status, http.elapsed = ?elapsed, "answered");
+        response
+    };
+    let mut response = answered.instrument(span).await;
+    if !is_public && let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(request_id::HEADER, id);
+    }
     response
 }
 
@@ -149,7 +168,9 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 
 /// Runs file system work where it may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
+    // What it logs belongs to the request.
+    let span = tracing::Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
         Ok(done) => done,
         Err(error) => Err(Error::Damaged(format!("a task did not end: {error}"))),
     }

@@ -95,7 +95,7 @@ pub fn configured(root: &Path) -> Result<Vec<Repo>, ReposError> {
 }
 
 /// A file, or those below a directory, sorted, as `_recursive_file_list` (`portage/util/__init__.py`) has them.
-fn files(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), ReposError> {
+pub fn files(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), ReposError> {
     let at = |source| ReposError::Io { path: path.to_owned(), source };
     if !path.is_dir() {
         found.extend(path.is_file().then(|| path.to_owned()));

@@ -14,9 +14,11 @@ pub mod generations;
 pub mod health;
 pub mod metrics;
 pub mod nightlies;
+pub mod notify;
 pub mod repairs;
 pub mod runs;
 pub mod status;
+pub mod trace;
 pub mod why;
 
 use crate::app::App;
@@ -24,7 +26,7 @@ use crate::dashboard;
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, patch_with, post_with, put_with};
 use axum::routing::get;
-use axum::{Extension, Router};
+use axum::{Extension, Router, middleware};
 use document::about;
 use error::ApiError;
 use extract::BodyLimit;
@@ -50,6 +52,7 @@ pub fn router(app: Shared) -> anyhow::Result<Router> {
             ApiError::new(Code::MethodNotAllowed, "this path does not know the method")
         })
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), trace::trace))
         .with_state(app))
 }
 
@@ -183,6 +186,13 @@ fn target_routes() -> ApiRouter<Shared> {
             post_with(
                 definitions::ticket,
                 about("definition_ticket", "Get a ticket for the bundles of a definition"),
+            ),
+        )
+        .api_route(
+            "/targets/{target}/client",
+            get_with(
+                definitions::client,
+                about("client_setup", "Say what a workstation is set up with to install from a target"),
             ),
         )
         .api_route(
@@ -324,7 +334,16 @@ fn fleet_routes() -> ApiRouter<Shared> {
         )
         .api_route(
             "/tokens",
-            post_with(admin::create_token, about("create_token", "Make an admin's or viewer's token")),
+            get_with(admin::tokens, about("list_tokens", "List the tokens of people and scripts"))
+                .post_with(admin::create_token, about("create_token", "Make an admin's or viewer's token")),
+        )
+        .api_route(
+            "/tokens/{token}",
+            delete_with(admin::revoke_token, about("revoke_token", "Revoke a person's or script's token")),
+        )
+        .api_route(
+            "/notify/test",
+            post_with(notify::test, about("test_notify", "Send a test message to where people are told")),
         )
         .api_route("/events", get_with(admin::events, about("list_events", "List the events after a cursor")))
         .api_route("/status", get_with(status::status, about("status", "All at a glance")))

@@ -11,6 +11,7 @@ use crate::definitions::Wanted;
 use crate::heartbeat::Heartbeats;
 use crate::machine::package::Transition;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::placement::Rule;
 use crate::planner::Seats;
 use crate::repair::Hands;
@@ -19,6 +20,7 @@ use crate::wake::Wake;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use swarm_protocol::Digest;
 use swarm_protocol::client::BinhostClient;
@@ -69,8 +71,12 @@ pub struct App {
     pub alarms: Alarms,
     /// What is counted and measured.
     pub metrics: Metrics,
+    /// Where people are told what happened.
+    pub notify: Notifier,
     /// When the maintenance loop turned last.
     pub turned: Turned,
+    /// Whether this process led the maintenance when it turned last.
+    leads: AtomicBool,
     /// Ends when the process is told to stop: long-polls answer, loops return.
     pub stop: CancellationToken,
 }
@@ -113,6 +119,7 @@ impl App {
         db: PgPool,
         redis: redis::aio::ConnectionManager,
         signer: TicketSigner,
+        notify: Notifier,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let times = config.times;
@@ -140,12 +147,27 @@ impl App {
             feed: Feed::default(),
             alarms: Alarms::default(),
             metrics: Metrics::default(),
+            notify,
             turned: Turned::default(),
+            leads: AtomicBool::new(false),
             db,
             signer,
             times,
             stop,
         })
+    }
+
+    /// Whether this process leads the maintenance, as far as it knows: what it does as the leader has to be harmless if
+    /// another one has taken over meanwhile.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.leads.load(Ordering::Relaxed)
+    }
+
+    /// The maintenance loop turned, as the leader or not.
+    pub fn turned(&self, leads: bool) {
+        self.leads.store(leads, Ordering::Relaxed);
+        self.turned.now();
     }
 
     /// Applies a transition in a transaction of its own, then wakes whom it concerns.

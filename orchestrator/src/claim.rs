@@ -4,11 +4,11 @@ use crate::api::error::ApiError;
 use crate::app::App;
 use crate::claim_lock;
 use crate::db;
-use crate::db::claims::{Claimed, Grant};
+use crate::db::claims::{Claimed, Given, Grant};
 use crate::planner::{Asks, Choice};
 use crate::poll::Poll;
 use std::time::Duration;
-use swarm_protocol::drone::{Claim, ClaimAnswer, ClaimRequest};
+use swarm_protocol::drone::{ClaimAnswer, ClaimRequest};
 use swarm_protocol::id::{AttemptId, DroneId, PackageId};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,9 +20,9 @@ const PLANNED: Duration = Duration::from_secs(5);
 
 /// Serves a claim request: at once when there is work, else when it comes or the request's time is over.
 pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<ClaimAnswer, ApiError> {
-    let poll = Poll::begin(app, drone, request.session, request.wait_seconds).await?;
-    if let Some(former) = db::claims::of_request(&app.db, request.session, request.request).await? {
-        return answer(app, &former).await;
+    let mut poll = Poll::begin(app, drone, request.session, request.wait_seconds).await?;
+    if let Some(answer) = answered(app, request).await? {
+        return Ok(answer);
     }
     let asks = Asks {
         wants: request.want.into(),
@@ -32,6 +32,7 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
         disk_free_bytes: request.disk_free_bytes,
     };
     let mut seat = app.planner.sit(drone, asks);
+    let came = Instant::now();
     let mut in_vain = 0;
     loop {
         // Whoever does not want to wait gets what there is.
@@ -40,8 +41,22 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
             _ = timeout(PLANNED, seat.planned()) => {}
         }
         let Some(choice) = poll.until_over(seat.choice()).await else { break };
+        let Some(choice) = choice else {
+            // A later poll of this drone has its place. If that one repeats this request, what it gets is this one's too.
+            while poll.again().await {
+                if let Some(answer) = answered(app, request).await? {
+                    return Ok(answer);
+                }
+            }
+            break;
+        };
         let claimed = match choice {
-            Choice::Claim(packages) => take(app, drone, request, &packages).await?,
+            Choice::Claim(packages) => {
+                let began = Instant::now();
+                let claimed = take(app, drone, request, &packages).await?;
+                app.metrics.claim(began.elapsed());
+                claimed
+            }
             Choice::Steal(loot) => {
                 let began = Instant::now();
                 let stolen =
@@ -53,7 +68,7 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
                 stolen
             }
         };
-        match claimed {
+        match &claimed {
             Claimed::Now(attempts) if attempts.is_empty() => {
                 in_vain += 1;
                 // Or a lock was left behind: it is not worth a whole poll interval.
@@ -64,9 +79,23 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
             }
             Claimed::Now(attempts) | Claimed::Before(attempts) => {
                 seat.claimed();
-                return answer(app, &attempts).await;
+                let waited = came.elapsed();
+                let given = messages(app, attempts).await?;
+                if let Claimed::Now(_) = claimed {
+                    // A package that was ready when the drone came had to wait for nobody else.
+                    for given in &given {
+                        app.metrics.hand_off(given.ready_for.min(waited));
+                    }
+                }
+                let claims = given.into_iter().map(|given| given.claim).collect();
+                return Ok(ClaimAnswer { claims, waiting_for: None });
             }
         }
+    }
+    // An empty answer settles the request, and with it whatever a repetition of it has got, at another orchestrator perhaps. What
+    // one gets from here on, the drone's next heartbeat returns.
+    if let Some(answer) = answered(app, request).await? {
+        return Ok(answer);
     }
     let waiting_for = if db::drones::awaits_approval(&app.db, drone).await? {
         "a person, who has to let this drone in".to_owned()
@@ -74,6 +103,14 @@ pub async fn serve(app: &App, drone: DroneId, request: &ClaimRequest) -> Result<
         seat.reason().to_string()
     };
     Ok(ClaimAnswer { claims: vec![], waiting_for: Some(waiting_for) })
+}
+
+/// What the request has brought before.
+async fn answered(app: &App, request: &ClaimRequest) -> Result<Option<ClaimAnswer>, ApiError> {
+    let former = db::claims::of_request(&app.db, request.session, request.request).await?;
+    let Some(former) = former else { return Ok(None) };
+    let claims = messages(app, &former).await?.into_iter().map(|given| given.claim).collect();
+    Ok(Some(ClaimAnswer { claims, waiting_for: None }))
 }
 
 async fn take(
@@ -91,12 +128,8 @@ async fn take(
     Ok(claimed?)
 }
 
-async fn answer(app: &App, attempts: &[AttemptId]) -> Result<ClaimAnswer, ApiError> {
-    Ok(ClaimAnswer { claims: messages(app, attempts).await?, waiting_for: None })
-}
-
 /// The claims' messages, with tickets.
-pub async fn messages(app: &App, attempts: &[AttemptId]) -> sqlx::Result<Vec<Claim>> {
+pub async fn messages(app: &App, attempts: &[AttemptId]) -> sqlx::Result<Vec<Given>> {
     let now = db::now(&app.db).await?;
     let grant = Grant {
         ticket: &|target, run, package, attempt| app.attempt_ticket(now, target, run, package, attempt),

@@ -1,7 +1,9 @@
 //! The orchestrator's configuration: one TOML file, unknown fields refused, secrets by file or environment only.
 
+mod notify;
 mod repair;
 
+pub use notify::{Mail, Notify, Ntfy, Webhook};
 pub use repair::Repair;
 
 use crate::machine::retry::Policy;
@@ -55,6 +57,9 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// How silent drones are repaired; not at all, where absent.
     pub repair: Option<Repair>,
+    /// Where people are told what happened.
+    #[serde(default)]
+    pub notify: Vec<Notify>,
 }
 
 /// `[database]`: a URL from one place, or none.
@@ -172,6 +177,8 @@ pub struct Limits {
     pub distfile_bytes: u64,
     /// The largest request body in bytes.
     pub body_bytes: usize,
+    /// A drone that has less free where it builds is an alarm, in bytes.
+    pub disk_low_bytes: u64,
 }
 
 /// `[gate]`: what is asked of Portage before clients see a generation.
@@ -283,7 +290,12 @@ fn seconds(duration: Duration) -> u32 {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { artifact_bytes: 4 << 30, distfile_bytes: 4 << 30, body_bytes: 64 << 20 }
+        Self {
+            artifact_bytes: 4 << 30,
+            distfile_bytes: 4 << 30,
+            body_bytes: 64 << 20,
+            disk_low_bytes: 5 << 30,
+        }
     }
 }
 
@@ -359,6 +371,7 @@ impl Config {
         if let Some(repair) = &self.repair {
             repair.check(times.grace_seconds)?;
         }
+        notify::check(&self.notify)?;
         let retries = &self.retries;
         for (name, count) in [
             ("package_drones", retries.package_drones),

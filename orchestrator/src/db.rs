@@ -1,9 +1,12 @@
 //! Postgres: one file per table or per act. Every change of a machine's state goes through [`transition`].
 
+pub mod alarms;
 pub mod attempts;
 pub mod blame;
 pub mod claims;
 pub mod definitions;
+pub mod destinations;
+pub mod disks;
 pub mod drones;
 pub mod events;
 pub mod gates;

@@ -159,5 +159,5 @@ async fn regain(app: &App, listed: AttemptId, session: SessionId) -> Result<Opti
     };
     let claims = claim::messages(app, &[attempt]).await?;
     info!(attempt = %attempt, attempt.former = %listed, "a returning drone goes on with its build");
-    Ok(claims.into_iter().next().map(|claim| Regained { former: listed, claim }))
+    Ok(claims.into_iter().next().map(|given| Regained { former: listed, claim: given.claim }))
 }

@@ -23,6 +23,7 @@ pub mod machine;
 pub mod maintenance;
 pub mod mend;
 pub mod metrics;
+pub mod notify;
 pub mod placement;
 pub mod planner;
 pub mod poll;

@@ -4,6 +4,7 @@
 //! Silence counts only while we were listening (law 4): the leader judges no drone before it has been in office for a
 //! full grace time, and begins anew when its Postgres session broke or the clocks jumped.
 
+mod alarms;
 mod blame;
 mod gates;
 mod invariants;
@@ -45,6 +46,7 @@ struct Memory {
     seldom: Option<Instant>,
     invariants: invariants::Watch,
     repair: repair::Watch,
+    alarms: alarms::Watch,
 }
 
 impl Memory {
@@ -69,7 +71,7 @@ pub async fn run(app: &App) {
             // Whatever was wrong, silence is judged anew from here.
             memory.office = None;
         }
-        app.turned.now();
+        app.turned(memory.office.is_some());
         // Whatever may have finished a run wakes us; the rest comes with the clock.
         let due = Instant::now() + period;
         while Instant::now() < due {
@@ -123,5 +125,7 @@ async fn turn(app: &App, memory: &mut Memory) -> anyhow::Result<()> {
         retention::look(app).await?;
         pruning::prune(app).await?;
     }
+    // What the other duties have found is known by now.
+    alarms::look_after(app, &mut memory.alarms).await?;
     Ok(())
 }

@@ -8,6 +8,7 @@ mod seats;
 mod thefts;
 mod view;
 
+use crate::alarms::Kind;
 use crate::app::App;
 use crate::scheduler::{self, Decision, Policy, Snapshot};
 use crate::wake;
@@ -22,9 +23,6 @@ use view::View;
 
 /// How long a planner rests that cannot read the queue.
 const REST: Duration = Duration::from_secs(1);
-
-/// What the alarm is about.
-const ALARM: &str = "planner";
 
 /// Plans until the process stops.
 pub async fn run(app: &App) {
@@ -84,7 +82,7 @@ pub async fn look(app: &App) -> sqlx::Result<(Snapshot, DateTime<Utc>)> {
 fn plan(app: &App, snapshot: &Snapshot, now: DateTime<Utc>) -> BTreeMap<DroneId, Decision> {
     let planned = std::panic::catch_unwind(|| scheduler::plan(snapshot, Policy::EarliestFinish, now));
     let alarm = planned.is_err().then_some("the scheduler fails: packages are served by rank order");
-    app.alarms.set(ALARM, alarm);
+    app.alarms.set(Kind::Planner, alarm);
     planned.unwrap_or_else(|_| {
         error!("the scheduler failed; serving by rank order");
         by_rank(snapshot)

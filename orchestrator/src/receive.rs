@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::db::receive;
 use crate::db::transition::{ApplyError, Note, Subject};
 use crate::machine::package::{Refusal, Step, Transition};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use swarm_protocol::Code;
 use swarm_protocol::binhost::Staged;
 use swarm_protocol::client::ClientError;
@@ -20,13 +20,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Drives an attempt in *accepting* as far as it goes. What has ended already is answered as it ended.
 pub async fn drive(app: &App, attempt: AttemptId) -> Result<Completed, ApplyError> {
+    let began = Instant::now();
     let Some(accepting) = receive::accepting(&app.db, attempt).await? else {
         return ended(app, attempt).await;
     };
     let binhost = app.binhost().await?;
     let staging = binhost.stage(&accepting.target, accepting.run, &accepting.stage);
     match tokio::time::timeout(PATIENCE, staging).await {
-        Ok(Ok(staged)) => received(app, attempt, accepting.run, &staged).await,
+        Ok(Ok(staged)) => received(app, attempt, accepting.run, &staged, began).await,
         Ok(Err(error)) => {
             if let Some(class) = refusal(&error) {
                 refused(app, attempt, class, &error.to_string()).await
@@ -44,11 +45,13 @@ async fn received(
     attempt: AttemptId,
     run: RunId,
     staged: &Staged,
+    began: Instant,
 ) -> Result<Completed, ApplyError> {
     let note = Note { staged: Some((run, staged)), ..Note::default() };
     match app.apply(Subject::Attempt(attempt), &Transition::Receive, note).await {
         Ok(applied) => {
             if let Step::Change(_) = applied.step {
+                app.metrics.receive(began.elapsed());
                 info!(%attempt, package = %applied.package, artifact.path = staged.path, "a package is received");
             }
             Ok(Completed { result: Completion::Received, reason: None })

@@ -4,6 +4,7 @@ use crate::api;
 use crate::app::App;
 use crate::config::Config;
 use crate::embedded::Servers;
+use crate::notify::{self, Notifier};
 use crate::{dashboard, db, heartbeat, maintenance, planner, repair};
 use anyhow::{Context, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -49,7 +50,8 @@ async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals
     let (client, connection) = redis(servers.redis_url())?;
     let signer = TicketSigner::new(&ticket_key(&config.ticket_key_file)?);
     let stop = CancellationToken::new();
-    let app = App::new(config, database, connection, signer, stop.clone());
+    let notifier = Notifier::new(&config.notify)?;
+    let app = App::new(config, database, connection, signer, notifier, stop.clone());
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -81,6 +83,13 @@ async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals
     tasks.spawn(async move {
         ("repairs", {
             let _: () = repair::run(&shared).await;
+            Ok(())
+        })
+    });
+    let shared = app.clone();
+    tasks.spawn(async move {
+        ("notifications", {
+            let _: () = notify::run(&shared).await;
             Ok(())
         })
     });

@@ -18,8 +18,10 @@
 //! | [`pages`] | a browser without scripts |
 //! | [`pkgdirs`] | directories of binary packages that Portage fills and indexes |
 //! | [`cli`] | the real `swarm` |
+//! | [`cron`] | real cron daemons |
 //! | [`checker`] | what must be true of every event log |
 //! | [`port`] | TCP ports of a test's own |
+//! | [`receiver`] | a web server that is told what happens |
 //! | [`repairs`] | a swarm that repairs its drones' machines |
 //! | [`readers`] | clients that look for a mixed set |
 //! | [`wait`] | waiting for a condition, with a bound |
@@ -35,6 +37,7 @@ pub mod binhost;
 pub mod browser;
 pub mod checker;
 pub mod cli;
+pub mod cron;
 pub mod database;
 pub mod definitions;
 pub mod drone;
@@ -49,6 +52,15 @@ pub mod plans;
 pub mod port;
 pub mod process;
 pub mod readers;
+pub mod receiver;
 pub mod repairs;
 pub mod swarm;
 pub mod wait;
+
+use std::path::PathBuf;
+
+/// Where the set-up keeps what is slow to make.
+#[must_use]
+pub fn cache() -> PathBuf {
+    std::env::var_os("BUILD_SWARM_CACHE").map_or("/var/cache/build-swarm".into(), PathBuf::from)
+}

@@ -61,6 +61,8 @@ pub struct Settings {
     pub retries: &'static str,
     /// Lines of `[gate]`.
     pub gate: &'static str,
+    /// Tables at the end, such as `[[notify]]`.
+    pub tables: String,
 }
 
 impl Default for Settings {
@@ -70,6 +72,7 @@ impl Default for Settings {
             times: "heartbeat_seconds = 1\ngrace_seconds = 4\nmaintenance_seconds = 1\n",
             retries: "first_pause_seconds = 0\n",
             gate: "",
+            tables: String::new(),
         }
     }
 }
@@ -95,12 +98,13 @@ impl Swarm {
         let config = format!(
             "listen = \"{orchestrator_address}\"\nticket_key_file = \"{0}/ticket.key\"\n\
              [database]\nurl = \"{1}\"\n[redis]\nurl = \"redis+unix://{0}/redis.sock\"\n\
-             [binhost]\nurl = \"http://{binhost_address}\"\n[times]\n{2}[retries]\n{3}[gate]\n{4}",
+             [binhost]\nurl = \"http://{binhost_address}\"\n[times]\n{2}[retries]\n{3}[gate]\n{4}\n{5}",
             directory.path().display(),
             database.url,
             settings.times,
             settings.retries,
             settings.gate,
+            settings.tables,
         );
         std::fs::write(directory.path().join("orchestrator.toml"), config).unwrap();
         let key = output(&["ticket-key"], directory.path());

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use swarm_protocol::drone::ClaimRequest;
 use swarm_protocol::state::{PackageState, RunState};
 use swarm_tests::drone::ScriptedDrone;
-use swarm_tests::swarm::Swarm;
+use swarm_tests::swarm::{Settings, Swarm};
 use swarm_tests::{checker, plans};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,6 +65,25 @@ async fn a_repeated_claim_request_gets_the_same_claim() {
     let again = drone.client.claim(&request).await.unwrap().claims;
     assert_eq!(first.len(), 1);
     assert_eq!((first[0].attempt, first[0].token), (again[0].attempt, again[0].token));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_request_that_is_repeated_while_it_waits_is_answered_alike() {
+    let swarm = Swarm::start_with(Settings { times: "", ..Settings::default() }).await;
+    let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
+    // Whichever of them has the place at last: the first to end must not say that there is nothing.
+    let request = drone.claim_request(0);
+    let polls = [1, 1, 2, 20].map(|wait_seconds| {
+        let (client, request) = (drone.client.clone(), ClaimRequest { wait_seconds, ..request.clone() });
+        tokio::spawn(async move { client.claim(&request).await.unwrap().claims })
+    });
+    swarm.run(plans::epoch(), plans::flat(1)).await;
+    let mut attempts = Vec::new();
+    for poll in polls {
+        attempts.push(poll.await.unwrap().iter().map(|claim| claim.attempt).collect::<Vec<_>>());
+    }
+    assert_eq!(attempts[0].len(), 1, "{attempts:?}");
+    assert!(attempts.iter().all(|one| *one == attempts[0]), "{attempts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,14 +4,14 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use swarm_tests::cache;
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::plans;
 use swarm_tests::swarm::Swarm;
 
 /// Installed by tests/setup-host.
 fn schemathesis() -> PathBuf {
-    let cache = std::env::var_os("BUILD_SWARM_CACHE").map_or("/var/cache/build-swarm".into(), PathBuf::from);
-    cache.join("schemathesis-4.32.5/bin/schemathesis")
+    cache().join("schemathesis-4.32.5/bin/schemathesis")
 }
 
 /// What is held against the document. That every value of a type is accepted is not: which atoms there are, no schema says.

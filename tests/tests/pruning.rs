@@ -39,6 +39,8 @@ BEGIN
                     CASE WHEN night <= 1085 THEN at + interval '10 days' END) RETURNING id INTO generation;
         INSERT INTO nightlies (target_id, host, period_seconds, started_at, ended_at, result, run_id)
             VALUES (1, 'w', 86400, at, at, 'succeeded', run);
+        INSERT INTO repairs (drone_id, step, reason, dry_run, begun_at, acted_at, ended_at, outcome)
+            VALUES (1, 'restart', 'silent', false, at, at, at, 'revived');
         FOR number IN 0..30 LOOP
             CONTINUE WHEN number = 30 AND night <> 2;
             IF night = 1 OR night = 2 AND number = 30 OR number < 29 AND number % 15 = night % 15 THEN
@@ -106,6 +108,7 @@ async fn years_of_history_stay_bounded_and_what_is_needed_stays() {
         ("SELECT count(*) FROM epochs", NIGHTS),
         ("SELECT count(*) FROM definitions", NIGHTS),
         ("SELECT count(*) FROM nightlies", NIGHTS),
+        ("SELECT count(*) FROM repairs", NIGHTS),
         ("SELECT count(*) FROM attempt_pulse", 0),
     ] {
         let rows = count(&pool, table).await;

@@ -5,13 +5,17 @@ use super::conditions::Validators;
 use super::failure::Failure;
 use super::params::{self, Params};
 use super::respond::respond;
+use super::tickets::Bearer;
 use super::{App, Scheme, blocking, readers};
 use crate::index::Document;
+use crate::signing::Keyring;
+use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use swarm_protocol::Code;
+use swarm_protocol::binhost::{BINREPO, BINREPO_PRIORITY, ClientSide};
 use swarm_protocol::gentoo::TargetName;
 
 /// `GET /binhost/{target}/key.asc`: the keys are the binhost's, whatever the target, and known before its first package.
@@ -46,6 +50,15 @@ pub(super) async fn binrepos(
     document_of(&app, &document, "text/plain; charset=utf-8", app.clock.now(), &asked, Caching::Never).await
 }
 
+/// `GET /api/v1/client`: the same for the orchestrator, which tells it to workstations over a way of its own.
+pub(super) async fn side(bearer: Bearer, State(app): State<App>) -> Result<Json<ClientSide>, Failure> {
+    bearer.control()?;
+    let (url, keyring) = (app.public_url.as_ref().map(|url| url.as_str().to_owned()), app.keyring.clone());
+    let public = |keyring: Keyring| Ok(keyring.load()?.public()?.0);
+    let keys = blocking(move || keyring.map(public).transpose()).await?;
+    Ok(Json(ClientSide { url, keys }))
+}
+
 async fn document_of(
     app: &App,
     document: &Document,
@@ -67,5 +80,7 @@ fn host(headers: &HeaderMap) -> Result<Authority, Failure> {
 }
 
 fn lines(base: &str, target: &TargetName, signed: bool) -> String {
-    format!("[swarm]\npriority = 10\nsync-uri = {base}/binhost/{target}\nverify-signature = {signed}\n")
+    format!(
+        "[{BINREPO}]\npriority = {BINREPO_PRIORITY}\nsync-uri = {base}/binhost/{target}\nverify-signature = {signed}\n"
+    )
 }

@@ -29,6 +29,7 @@ pub(super) async fn stage(
     let stage: Stage = body::json(&app, &headers, body).await?;
     let (now, store, keyring) = (app.clock.now(), Arc::clone(&app.store), app.keyring.clone());
     let (package, attempt) = (stage.package, stage.attempt);
+    tracing::Span::current().record("attempt", tracing::field::display(attempt));
     let target = name.clone();
     let staged = blocking(move || {
         store.target_or_new(&target)?.stage(&store.blobs, keyring.as_ref(), run, &stage, now)

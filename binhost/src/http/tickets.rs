@@ -40,7 +40,10 @@ impl Bearer {
     /// The largest upload that the ticket allows.
     pub(super) fn upload(&self) -> Result<u64, Failure> {
         match self.0.scope {
-            Scope::Attempt { max_bytes, .. } => Ok(max_bytes),
+            Scope::Attempt { max_bytes, attempt, .. } => {
+                tracing::Span::current().record("attempt", tracing::field::display(attempt));
+                Ok(max_bytes)
+            }
             _ => Err(forbidden("uploads need the ticket of an attempt")),
         }
     }

@@ -78,6 +78,7 @@ async fn tickets() {
         (Method::PUT, "/api/v1/targets/amd64/generations/1"),
         (Method::POST, "/api/v1/targets/amd64/promote"),
         (Method::GET, "/api/v1/targets/amd64/current"),
+        (Method::GET, "/api/v1/client"),
         (Method::GET, "/generations/amd64/1/Packages"),
         (Method::POST, "/api/v1/bundles/missing"),
         (Method::POST, "/api/v1/bundles/retain"),

@@ -141,6 +141,21 @@ pub struct Current {
     pub timestamp: Option<i64>,
 }
 
+/// What the binhost is called in a workstation's `binrepos.conf`.
+pub const BINREPO: &str = "swarm";
+
+/// Before whatever else a workstation installs from: Gentoo's own binhost has priority 1 where it is set up as it ships.
+pub const BINREPO_PRIORITY: u32 = 10;
+
+/// `GET /api/v1/client`: what the binhost says of itself to whoever sets up workstations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientSide {
+    /// Where clients reach it, if that is not where the swarm does.
+    pub url: Option<String>,
+    /// The public keys of those that sign, armored; none where nothing is signed.
+    pub keys: Option<String>,
+}
+
 /// `GET /readyz`: the binhost can take writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ready {

@@ -60,6 +60,8 @@ row_id! {
     RepairId;
     /// One line of the event log.
     EventId;
+    /// A token, whose secret nobody knows from it.
+    TokenId;
 }
 
 macro_rules! random_id {

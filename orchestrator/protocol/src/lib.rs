@@ -20,6 +20,7 @@
 //! | [`drone`] | enrolment, sessions, heartbeats, claims, reports |
 //! | [`admin`] | targets, runs, packages, events as people and scripts see them |
 //! | [`repair`] | what the orchestrator asks of a node over SSH, and what that answers |
+//! | [`request_id`] | what ties the log lines of a request together |
 //! | [`binhost`] | stage, prepare, promote |
 //! | [`kept`] | the generations that the binhost keeps: pins, differences |
 //! | [`client`] | the typed HTTP client of all of these |
@@ -40,6 +41,7 @@ pub mod kept;
 pub mod plan;
 pub mod problem;
 pub mod repair;
+pub mod request_id;
 pub mod resolution;
 mod schema;
 pub mod state;

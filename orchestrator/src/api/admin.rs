@@ -1,23 +1,26 @@
 //! Targets, drones, tokens, events: what people and scripts call.
 
 use super::Shared;
-use super::auth::{Admin, Viewer};
+use super::auth::{Admin, AdminBy, Viewer};
 use super::enrol;
 use super::error::ApiError;
 use super::extract::{Json, Path, Query};
+use crate::db::tokens::Revoked;
 use crate::db::{drones, events, targets, tokens};
 use crate::distrust::{self, Withdrawal};
 use crate::machine::drone::Transition;
 use crate::maintenance;
 use axum::extract::State;
+use axum::response::NoContent;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{
-    Deployed, Distrusted, Drone, DroneOrder, Events, NewJoinToken, NewTarget, NewToken, Target, Token, World,
+    Deployed, Distrusted, Drone, DroneOrder, Events, NewJoinToken, NewTarget, NewToken, Target, Token,
+    TokenEntry, World,
 };
 use swarm_protocol::gentoo::TargetName;
-use swarm_protocol::id::RunId;
+use swarm_protocol::id::{RunId, TokenId};
 use swarm_protocol::state::Role;
 
 /// All targets.
@@ -152,8 +155,39 @@ pub async fn create_token(
         return Err(ApiError::new(Code::InvalidValue, "label has 1 to 128 bytes"));
     }
     let token = generate(new.role.as_str())?;
-    tokens::insert(&app.db, &token, new.role, None, &new.label).await?;
+    let mut tx = app.db.begin().await?;
+    tokens::create(&mut tx, &token, &new).await?;
+    tx.commit().await?;
     Ok(axum::Json(Token { token }))
+}
+
+/// The tokens of people and scripts.
+pub async fn tokens(
+    State(app): State<Shared>,
+    AdminBy(asking): AdminBy,
+) -> Result<axum::Json<Vec<TokenEntry>>, ApiError> {
+    Ok(axum::Json(tokens::list(&app.db, asking).await?))
+}
+
+/// Revokes one of them; one that is revoked already stays so.
+pub async fn revoke_token(
+    State(app): State<Shared>,
+    AdminBy(asking): AdminBy,
+    Path(token): Path<TokenId>,
+) -> Result<NoContent, ApiError> {
+    let mut tx = app.db.begin().await?;
+    let revoked = tokens::revoke(&mut tx, token, asking).await?;
+    tx.commit().await?;
+    match revoked {
+        Revoked::Done => Ok(NoContent),
+        Revoked::Unknown => Err(ApiError::not_found("token of a person or a script")),
+        Revoked::Asker => Err(ApiError::new(Code::Unauthenticated, "the token was revoked meanwhile")),
+        Revoked::Own => Err(ApiError::new(
+            Code::WrongState,
+            "a token does not revoke itself, so that there is always an admin's left: make another one, \
+             and revoke this one with that",
+        )),
+    }
 }
 
 fn generate(kind: &str) -> Result<String, ApiError> {

@@ -11,11 +11,13 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use swarm_protocol::Code;
-use swarm_protocol::id::DroneId;
+use swarm_protocol::id::{DroneId, TokenId};
 use swarm_protocol::state::Role;
 
 /// May do everything.
 pub struct Admin;
+/// The same, by this token.
+pub struct AdminBy(pub TokenId);
 /// May read: admins and viewers.
 pub struct Viewer;
 /// A drone, which speaks for itself only.
@@ -40,8 +42,15 @@ fn forbidden(needed: &str, caller: Caller) -> ApiError {
 impl FromRequestParts<Shared> for Admin {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        AdminBy::from_request_parts(parts, app).await.map(|_| Self)
+    }
+}
+
+impl FromRequestParts<Shared> for AdminBy {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
         match caller(parts, app).await? {
-            Caller { role: Role::Admin, .. } => Ok(Self),
+            Caller { role: Role::Admin, token, .. } => Ok(Self(token)),
             other => Err(forbidden("admins", other)),
         }
     }
@@ -61,7 +70,7 @@ impl FromRequestParts<Shared> for Drone {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
         match caller(parts, app).await? {
-            Caller { role: Role::Drone, drone: Some(drone) } => Ok(Self(drone)),
+            Caller { role: Role::Drone, drone: Some(drone), .. } => Ok(Self(drone)),
             other => Err(forbidden("drones", other)),
         }
     }
@@ -93,6 +102,7 @@ macro_rules! documented {
 
 documented! {
     Admin: "admins",
+    AdminBy: "admins",
     Viewer: "admins and viewers",
     Drone: "drones",
     Trusted: "trusted drones",

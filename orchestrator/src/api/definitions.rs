@@ -5,6 +5,7 @@ use super::Shared;
 use super::auth::{Admin, Viewer};
 use super::error::ApiError;
 use super::extract::{Json, Path};
+use super::generations::passed_on;
 use crate::app::App;
 use crate::db::definitions::{self as table, Filter};
 use crate::db::{self, targets, workstations};
@@ -13,8 +14,10 @@ use axum::extract::State;
 use axum::response::NoContent;
 use swarm_protocol::Code;
 use swarm_protocol::admin::{
-    BundleAccess, BundleUpload, DefinitionEntry, NewDefinition, OfferBundles, PushedDefinition, Workstation,
+    BundleAccess, BundleUpload, ClientSetup, DefinitionEntry, NewDefinition, OfferBundles, PushedDefinition,
+    Workstation,
 };
+use swarm_protocol::binhost::ClientSide;
 use swarm_protocol::gentoo::{TargetName, WorkstationName};
 use swarm_protocol::id::TargetId;
 
@@ -73,6 +76,19 @@ pub async fn ticket(
         table::list(&app.db, &filter).await?.pop().ok_or_else(|| ApiError::not_found("definition"))?;
     let ticket = app.bundles_ticket(db::now(&app.db).await?, entry.definition.bundles(), None);
     Ok(axum::Json(BundleAccess { binhost_url: app.drone_binhost_url.clone(), ticket }))
+}
+
+/// What a workstation is set up with. The keys come by this way so that they need not be believed as they come from where
+/// the packages come from.
+pub async fn client(
+    State(app): State<Shared>,
+    _: Viewer,
+    Path(name): Path<TargetName>,
+) -> Result<axum::Json<ClientSetup>, ApiError> {
+    target(&app, &name).await?;
+    let ClientSide { url, keys } = app.binhost().await?.client_side().await.map_err(passed_on)?;
+    let base = url.unwrap_or_else(|| app.drone_binhost_url.clone());
+    Ok(axum::Json(ClientSetup { sync_uri: format!("{}/binhost/{name}", base.trim_end_matches('/')), keys }))
 }
 
 /// A target's workstations, by name.

@@ -73,7 +73,10 @@ pub(super) fn served(document: &Value) -> impl IntoResponse + Clone + use<> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
     use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+    use std::path::Path;
 
     const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
@@ -107,5 +110,59 @@ mod tests {
             let name = part.split('"').next().unwrap();
             assert!(document["components"]["schemas"][name].is_object(), "{name}");
         }
+    }
+
+    const HEAD: &str = "# The API
+
+Made by `make docs` from the document that the orchestrator serves at `GET /api/v1/openapi.json`; that one has every type. \
+Requests and answers are JSON. An error is `application/problem+json` (RFC 9457) with a stable `code`, and has changed nothing.
+";
+
+    /// The names of a schema, as a reader looks for it in the document.
+    fn name(content: &Value) -> String {
+        let Some((kind, content)) = content.as_object().and_then(|kinds| kinds.iter().next()) else {
+            return String::new();
+        };
+        let schema = &content["schema"];
+        let of = |schema: &Value| {
+            let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+            name.map(str::to_owned)
+        };
+        let list = of(&schema["items"]).map(|name| format!("[{name}]"));
+        let name = of(schema).or(list).unwrap_or_else(|| kind.clone());
+        format!("`{name}`")
+    }
+
+    fn listed(document: &Value) -> String {
+        let mut text = HEAD.to_owned();
+        let mut last = String::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            let subject = path.split('/').nth(3).unwrap().to_owned();
+            if subject != last {
+                write!(text, "\n## {subject}\n\n| | | takes | answers |\n|---|---|---|---|\n").unwrap();
+                last = subject;
+            }
+            for (method, operation) in item.as_object().unwrap() {
+                let summary = operation["summary"].as_str().unwrap();
+                let who = operation["description"].as_str().map_or_else(String::new, |who| format!(" {who}"));
+                let answers = operation["responses"].as_object().unwrap();
+                let (_, answer) = answers.iter().find(|(status, _)| status.starts_with('2')).unwrap();
+                let (takes, answers) = (name(&operation["requestBody"]["content"]), name(&answer["content"]));
+                let method = method.to_uppercase();
+                writeln!(text, "| `{method} {path}` | {summary}.{who} | {takes} | {answers} |").unwrap();
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn the_list_among_the_documents_is_this_one() {
+        let (_, document) = crate::api::described(0).unwrap();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/API.md");
+        let text = listed(&document);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), text, "`make docs` writes it anew");
     }
 }

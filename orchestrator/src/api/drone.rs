@@ -4,10 +4,11 @@ use super::Shared;
 use super::auth::{Drone, Trusted};
 use super::error::ApiError;
 use super::extract::{Json, Path};
+use crate::app::App;
 use crate::db::sessions::{self, Opened};
-use crate::db::transition::{Note, Subject};
+use crate::db::transition::{Applied, Note, Subject};
 use crate::db::{drones, logs};
-use crate::machine::package::Transition;
+use crate::machine::package::{Step, Transition};
 use crate::{claim, definitions, gate, heartbeat, maintenance, poll, receive, resolve};
 use axum::extract::State;
 use axum::response::NoContent;
@@ -227,7 +228,8 @@ pub async fn complete(
 ) -> Result<axum::Json<Completed>, ApiError> {
     let Complete { fence, built, size, usage } = complete;
     let note = Note { built_bytes: Some(size), usage: sane(usage.as_ref())?, ..by(drone) };
-    app.apply(Subject::Attempt(attempt), &Transition::Complete { fence, built }, note).await?;
+    let applied = app.apply(Subject::Attempt(attempt), &Transition::Complete { fence, built }, note).await?;
+    measure(&app, &applied, true, usage.as_ref());
     match receive::drive(&app, attempt).await {
         Ok(completed) => Ok(axum::Json(completed)),
         // The artifact is ours now; what failed here, the sweep repeats.
@@ -328,8 +330,16 @@ pub async fn fail(
         ..by(drone)
     };
     let transition = Transition::Fail { fence: fail.fence, class: fail.class };
-    app.apply(Subject::Attempt(attempt), &transition, note).await?;
+    let applied = app.apply(Subject::Attempt(attempt), &transition, note).await?;
+    measure(&app, &applied, false, usage);
     Ok(NoContent)
+}
+
+/// Counts a build that ended, at its first report.
+fn measure(app: &App, applied: &Applied, completed: bool, usage: Option<&Usage>) {
+    if let (Step::Change(_), Some(usage)) = (applied.step, usage) {
+        app.metrics.build(completed, usage.build_seconds);
+    }
 }
 
 /// The drone stops and gives its package back.

@@ -105,7 +105,7 @@ pub async fn diff(
 }
 
 /// What the binhost does not know is said in its words; that it does not answer as it should is for the log.
-fn passed_on(error: ClientError) -> ApiError {
+pub(super) fn passed_on(error: ClientError) -> ApiError {
     match error {
         ClientError::Problem(problem) if matches!(problem.code, Code::NotFound | Code::InvalidValue) => {
             ApiError::new(problem.code, problem.detail)

@@ -2,11 +2,14 @@
 
 use super::Shared;
 use super::auth::Viewer;
+use super::error::ApiError;
+use crate::metrics::gauges::Gauges;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
-/// The metrics of this process, to whoever may look.
-pub async fn scrape(State(app): State<Shared>, _: Viewer) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics.text())
+/// The metrics of this process and how things stand, to whoever may look.
+pub async fn scrape(State(app): State<Shared>, _: Viewer) -> Result<impl IntoResponse, ApiError> {
+    let text = app.metrics.text(&Gauges::read(&app.db).await?);
+    Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
 }

@@ -112,13 +112,7 @@ fn of_obstacle(obstacle: &Obstacle) -> Markup {
 
 /// The five counts of a run's queue, and how far it is.
 pub(super) fn counts(counts: &Counts) -> Markup {
-    let five = [
-        ("needed", counts.needed),
-        ("delegated", counts.delegated),
-        ("received", counts.received),
-        ("blocked", counts.blocked),
-        ("quarantined", counts.quarantined),
-    ];
+    let five = counts.by_state().map(|(state, number)| (state.as_str(), number));
     html! {
         dl .counts { @for (word, number) in five { div { dt { (word) } dd class=[(number > 0).then_some(word)] { (number) } } } }
         progress max=(counts.total) value=(counts.received) aria-label="received" {

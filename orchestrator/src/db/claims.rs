@@ -5,6 +5,7 @@ use super::transition::{self, Applied, ApplyError, Note, Subject};
 use crate::machine::package::{Refusal, Transition};
 use crate::scheduler::Loot;
 use sqlx::{PgExecutor, PgPool};
+use std::time::Duration;
 use swarm_protocol::Digest;
 use swarm_protocol::drone::{Claim, Dependency, ReducedUse};
 use swarm_protocol::gentoo::{Cpv, RepoName, Slot, TargetName, UseFlag};
@@ -124,13 +125,22 @@ pub struct Grant<'a> {
     pub limit_seconds: u64,
 }
 
+/// A claim, and how long its package was ready before.
+pub struct Given {
+    /// The message.
+    pub claim: Claim,
+    /// From when the package could be claimed to when it was.
+    pub ready_for: Duration,
+}
+
 /// The claim's message.
-pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx::Result<Claim> {
+pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx::Result<Given> {
     let row = sqlx::query!(
         r#"SELECT a.number, a.halvings, a.token AS "token: AttemptToken", a.phase AS "phase: AttemptPhase",
                   a.build_id AS "build_id: BuildId", p.id AS "package: PackageId", p.run_id AS "run: RunId",
                   p.cpv AS "cpv: Cpv", p.stage, p.slot AS "slot: Slot", p.repository AS "repository: RepoName",
-                  p.use_flags AS "use_flags: Vec<UseFlag>", t.name AS "target: TargetName", e.digest AS "epoch: Digest"
+                  p.use_flags AS "use_flags: Vec<UseFlag>", t.name AS "target: TargetName", e.digest AS "epoch: Digest",
+                  extract(epoch FROM a.claimed_at - GREATEST(p.ready_since, p.not_before))::float8 AS "ready_seconds!"
            FROM attempts a JOIN packages p ON p.id = a.package_id JOIN runs r ON r.id = p.run_id
                 JOIN targets t ON t.id = r.target_id JOIN epochs e ON e.id = r.epoch_id
            WHERE a.id = $1"#,
@@ -138,7 +148,7 @@ pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx
     )
     .fetch_one(db)
     .await?;
-    Ok(Claim {
+    let claim = Claim {
         attempt,
         number: row.number,
         token: row.token,
@@ -160,7 +170,10 @@ pub async fn message(db: &PgPool, attempt: AttemptId, grant: &Grant<'_>) -> sqlx
         target: row.target,
         max_artifact_bytes: grant.max_artifact_bytes,
         limit_seconds: grant.limit_seconds,
-    })
+    };
+    // Negative where the clock was set back in between.
+    let ready_for = Duration::try_from_secs_f64(row.ready_seconds).unwrap_or_default();
+    Ok(Given { claim, ready_for })
 }
 
 /// What has less USE in the package's root, or the package itself. Not an early stage of itself: Portage's configuration

@@ -2,6 +2,7 @@
 
 use super::events::{self, NewEvent};
 use super::targets;
+use crate::alarms::{Alarm, Kind};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, PgExecutor};
@@ -138,8 +139,8 @@ pub async fn expect_none(db: impl PgExecutor<'_>, target: TargetId) -> sqlx::Res
     Ok(())
 }
 
-/// A sentence for each target whose nightly update did not come, or went wrong, as long as one is expected.
-pub async fn amiss(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
+/// An alarm for each target whose nightly update did not come, or went wrong, as long as one is expected.
+pub async fn amiss(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Alarm>> {
     let rows = sqlx::query!(
         r#"SELECT t.name AS "target: TargetName", t.nightly_due_at AS "due_at!", t.nightly_due_at < swarm_now() AS "missed!",
                   n.host, n.result, n.reason
@@ -148,9 +149,9 @@ pub async fn amiss(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
            WHERE t.nightly_due_at < swarm_now() OR (t.nightly_due_at IS NOT NULL AND n.result = 'failed')
            ORDER BY t.name COLLATE "C""#
     );
-    let sentences = rows.fetch_all(db).await?.into_iter().map(|row| {
+    let alarms = rows.fetch_all(db).await?.into_iter().map(|row| {
         let (target, host) = (row.target, row.host);
-        if row.missed {
+        let text = if row.missed {
             let due = row.due_at.format("%F %T");
             format!(
                 "the nightly update of {target} did not begin: it was due at {due} UTC; look at cron on {host}, \
@@ -159,7 +160,8 @@ pub async fn amiss(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
         } else {
             let reason = row.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             format!("the last nightly update of {target}, on {host}, failed{reason}")
-        }
+        };
+        Alarm::new(Kind::Nightly, target.to_string(), text)
     });
-    Ok(sentences.collect())
+    Ok(alarms.collect())
 }

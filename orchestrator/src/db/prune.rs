@@ -46,6 +46,7 @@ pub async fn round(db: &PgPool, ages: Ages) -> sqlx::Result<u64> {
     deleted += batches(BATCH, || definitions(db, runs_age)).await?;
     deleted += batches(BATCH, || nightlies(db, runs_age)).await?;
     deleted += batches(BATCH, || join_tokens(db, runs_age)).await?;
+    deleted += batches(BATCH, || repairs(db, runs_age)).await?;
     Ok(deleted)
 }
 
@@ -244,6 +245,16 @@ async fn join_tokens(db: impl PgExecutor<'_>, age: f64) -> sqlx::Result<u64> {
     let deleted = sqlx::query!(
         "DELETE FROM join_tokens WHERE id IN (
              SELECT id FROM join_tokens WHERE expires_at < swarm_now() - make_interval(secs => $1) ORDER BY id LIMIT $2)",
+        age,
+        BATCH
+    );
+    Ok(deleted.execute(db).await?.rows_affected())
+}
+
+async fn repairs(db: impl PgExecutor<'_>, age: f64) -> sqlx::Result<u64> {
+    let deleted = sqlx::query!(
+        "DELETE FROM repairs WHERE id IN (
+             SELECT id FROM repairs WHERE ended_at < swarm_now() - make_interval(secs => $1) ORDER BY id LIMIT $2)",
         age,
         BATCH
     );

@@ -11,7 +11,8 @@ use swarm_protocol::id::{GenerationNumber, PackageId, RunId};
 pub async fn read(db: &PgPool, target: Option<&TargetName>, degraded: Vec<String>) -> sqlx::Result<Status> {
     let (now, targets, runs, drones) =
         tokio::try_join!(super::now(db), targets(db, target), open_runs(db, target), drones::list(db, None))?;
-    Ok(Status { now, degraded, targets, runs, drones })
+    let version = Some(swarm_protocol::VERSION.to_owned());
+    Ok(Status { now, version, degraded, targets, runs, drones })
 }
 
 async fn open_runs(db: &PgPool, target: Option<&TargetName>) -> sqlx::Result<Vec<RunStatus>> {

@@ -1,15 +1,19 @@
 //! Bearer tokens and join tokens: random 256-bit secrets, of which only BLAKE3 hashes are stored.
 
+use super::events::{self, NewEvent};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::json;
 use sqlx::{PgConnection, PgExecutor};
 use swarm_protocol::Digest;
-use swarm_protocol::admin::NewJoinToken;
-use swarm_protocol::id::DroneId;
+use swarm_protocol::admin::{NewJoinToken, NewToken, TokenEntry};
+use swarm_protocol::id::{DroneId, TokenId};
 use swarm_protocol::state::Role;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// By which token.
+    pub token: TokenId,
     /// What the token may do.
     pub role: Role,
     /// For which drone, where the role is that.
@@ -21,6 +25,70 @@ pub fn generate(kind: &str) -> Result<String, getrandom::Error> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
     Ok(format!("swarm-{kind}-{}", BASE64_URL_SAFE_NO_PAD.encode(secret)))
+}
+
+/// Makes a token for a person or a script.
+pub async fn create(tx: &mut PgConnection, token: &str, new: &NewToken) -> sqlx::Result<()> {
+    insert(&mut *tx, token, new.role, None, &new.label).await?;
+    tell(tx, "token.created", new.role, &new.label).await
+}
+
+async fn tell(tx: &mut PgConnection, kind: &str, role: Role, label: &str) -> sqlx::Result<()> {
+    let data = json!({ "role": role, "label": label });
+    events::append(tx, NewEvent { kind, data, ..NewEvent::default() }).await
+}
+
+/// Those of people and scripts that are good, oldest first.
+pub async fn list(db: impl PgExecutor<'_>, asking: TokenId) -> sqlx::Result<Vec<TokenEntry>> {
+    sqlx::query_as!(
+        TokenEntry,
+        r#"SELECT id AS "id: TokenId", role AS "role: Role", label, created_at, id = $1 AS "own!" FROM tokens
+           WHERE drone_id IS NULL AND revoked_at IS NULL ORDER BY id"#,
+        asking.0
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What became of a token that shall be revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// It is good no more, now or since before.
+    Done,
+    /// There is none.
+    Unknown,
+    /// It is the one that asks.
+    Own,
+    /// The one that asks has been revoked itself.
+    Asker,
+}
+
+/// Revokes a person's or a script's token, but not the one that asks: so there is always an admin's left, whose asking it
+/// was. Two that revoke each other at once take their turns at the rows of all admins' tokens, and the second is refused.
+pub async fn revoke(tx: &mut PgConnection, token: TokenId, asking: TokenId) -> sqlx::Result<Revoked> {
+    let admins = sqlx::query_scalar!(
+        r#"SELECT id AS "id: TokenId" FROM tokens WHERE role = 'admin' AND revoked_at IS NULL ORDER BY id FOR UPDATE"#
+    );
+    if !admins.fetch_all(&mut *tx).await?.contains(&asking) {
+        return Ok(Revoked::Asker);
+    }
+    if token == asking {
+        return Ok(Revoked::Own);
+    }
+    let revoked = sqlx::query!(
+        r#"UPDATE tokens SET revoked_at = swarm_now() WHERE id = $1 AND drone_id IS NULL AND revoked_at IS NULL
+           RETURNING role AS "role: Role", label"#,
+        token.0
+    );
+    if let Some(row) = revoked.fetch_optional(&mut *tx).await? {
+        tell(tx, "token.revoked", row.role, &row.label).await?;
+        return Ok(Revoked::Done);
+    }
+    let known = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM tokens WHERE id = $1 AND drone_id IS NULL) AS "known!""#,
+        token.0
+    );
+    Ok(if known.fetch_one(tx).await? { Revoked::Done } else { Revoked::Unknown })
 }
 
 /// Stores a token.
@@ -49,7 +117,7 @@ pub async fn caller(db: impl PgExecutor<'_>, token: &str) -> sqlx::Result<Option
     let hash = Digest::of(token.as_bytes()).to_string();
     sqlx::query_as!(
         Caller,
-        r#"SELECT role AS "role: Role", drone_id AS "drone: DroneId" FROM tokens WHERE hash = $1 AND revoked_at IS NULL"#,
+        r#"SELECT id AS "token: TokenId", role AS "role: Role", drone_id AS "drone: DroneId" FROM tokens WHERE hash = $1 AND revoked_at IS NULL"#,
         hash
     )
     .fetch_optional(db)

@@ -4,6 +4,7 @@
 
 use super::place::Place;
 use super::postgres::Postgres;
+use crate::alarms::Kind;
 use crate::app::App;
 use crate::config;
 use crate::db;
@@ -42,7 +43,7 @@ async fn dump_once(app: &App, postgres: &Postgres, period: Duration, kept: usize
         dumped = dump_if_due(app, postgres, period) => dumped,
     };
     let alarm = dumped.as_ref().err().map(|_| "the nightly dump of the database fails; the log says why");
-    app.alarms.set("nightly dump", alarm);
+    app.alarms.set(Kind::Dump, alarm);
     let file = dumped?;
     if file.is_some() {
         prune(&postgres.place.dumps(), kept)?;

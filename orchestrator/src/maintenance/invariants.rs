@@ -10,6 +10,7 @@
 //!
 //! It is written down before it is mended, so that a crash in between hides nothing.
 
+use crate::alarms::Kind;
 use crate::app::App;
 use crate::db::invariants::{self, Breach, Invariant};
 use crate::db::runs::{self, RunError};
@@ -25,8 +26,6 @@ use tracing::error;
 
 /// Who asks of the queue is told for so long of a breach that was mended.
 const REMEMBERED: Duration = Duration::from_hours(1);
-/// The subject of the alarm.
-const ALARM: &str = "invariants";
 
 /// What was found so far; lost with the process, which then reports once more what still stands.
 #[derive(Default)]
@@ -50,7 +49,7 @@ pub(super) async fn look_after(app: &App, watch: &mut Watch) -> Result<()> {
         mend(app, &found).await?;
         invariants::breaches(&app.db, longest).await?.into_iter().collect()
     };
-    app.alarms.set(ALARM, watch.sentence().as_deref());
+    app.alarms.set(Kind::Invariants, watch.sentence().as_deref());
     Ok(())
 }
 

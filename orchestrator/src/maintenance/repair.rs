@@ -9,6 +9,7 @@
 //!
 //! The topology is read at each turn: what is switched off there is off at once.
 
+use crate::alarms::{Alarm, Kind};
 use crate::app::App;
 use crate::config;
 use crate::db::overdue::Listened;
@@ -21,9 +22,6 @@ use swarm_fleet::topology::{Node, Topology};
 use swarm_protocol::id::{DroneId, RepairId};
 use swarm_protocol::repair::Step;
 use tracing::info;
-
-/// The subject of the alarm.
-const ALARM: &str = "repair";
 
 /// What was told so far; lost with the process, which then tells once more what still holds.
 #[derive(Default)]
@@ -39,7 +37,7 @@ pub(super) async fn look_after(app: &App, watch: &mut Watch, listened: Listened)
     let topology = match Topology::load(&settings.topology) {
         Ok(topology) => topology,
         Err(error) => {
-            app.alarms.set(ALARM, Some(&format!("no drone is repaired: {error}")));
+            app.alarms.set(Kind::Repair, Some(&format!("no drone is repaired: {error}")));
             return Ok(());
         }
     };
@@ -63,9 +61,10 @@ pub(super) async fn look_after(app: &App, watch: &mut Watch, listened: Listened)
         ward.follow(app, drone, node, verdict, open).await?;
         let suspended = if let Verdict::Suspended(why) = verdict { Some(why) } else { None };
         watch.tell(app, drone.id, suspended).await?;
-        alarms.extend(sentence(&drone.name, verdict));
+        let sentence = sentence(&drone.name, verdict);
+        alarms.extend(sentence.map(|text| Alarm::new(Kind::Repair, &drone.name, text)));
     }
-    app.alarms.set(ALARM, (!alarms.is_empty()).then(|| alarms.join("; ")).as_deref());
+    app.alarms.replace(Kind::Repair, alarms);
     Ok(())
 }
 

@@ -2,13 +2,11 @@
 //! generations it has removed. That a view is not needed is seen in Postgres at each turn, so nothing is forgotten by a crash, and a drop
 //! may be repeated.
 
+use crate::alarms::Kind;
 use crate::app::App;
 use crate::db::{definitions, retention};
 use swarm_protocol::client::ClientError;
 use tracing::{info, warn};
-
-/// The subject of what the binhost says of itself.
-const ALARM: &str = "binhost";
 
 /// Looks at what is kept. A binhost that does not answer is asked again at the next look.
 pub(super) async fn look(app: &App) -> sqlx::Result<()> {
@@ -38,7 +36,7 @@ async fn watch(app: &App) -> sqlx::Result<()> {
         Ok(ready) => Some(format!("the binhost is degraded: {}", ready.degraded.join("; "))),
         Err(error) => Some(format!("the binhost cannot work: {error}")),
     };
-    app.alarms.set(ALARM, alarm.as_deref());
+    app.alarms.set(Kind::Binhost, alarm.as_deref());
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Packages that are ready, and that no drone may build as things are: a rule names drones that are gone, or nobody holds
 //! the epoch (law 12). Only a person, or another drone, can help.
 
+use crate::alarms::Kind;
 use crate::app::App;
 use crate::db::packages;
 use crate::planner;
@@ -9,8 +10,6 @@ use chrono::TimeDelta;
 
 /// How long a package may be ready before it is worth a sentence.
 const PATIENCE: TimeDelta = TimeDelta::minutes(5);
-/// The subject of the alarm.
-const ALARM: &str = "stranded";
 
 /// Raises the alarm, or ends it. Where no drone is online at all, another one tells ([`crate::db::stuck::unbuilt`]).
 pub(super) async fn look_for(app: &App) -> sqlx::Result<()> {
@@ -26,6 +25,6 @@ pub(super) async fn look_for(app: &App) -> sqlx::Result<()> {
             format!("{cpv}{others} can be built by no drone that is online: `swarm why {cpv}` says why")
         }),
     };
-    app.alarms.set(ALARM, sentence.as_deref());
+    app.alarms.set(Kind::Stranded, sentence.as_deref());
     Ok(())
 }

@@ -142,18 +142,15 @@ impl Seat<'_> {
         let _ = self.decisions.wait_for(Option::is_some).await;
     }
 
-    /// Waits until there is something for this drone.
-    pub async fn choice(&mut self) -> Choice {
+    /// Waits until there is something for this drone; `None`: a later poll of it has taken the place over.
+    pub async fn choice(&mut self) -> Option<Choice> {
         loop {
             match &*self.decisions.borrow_and_update() {
-                Some(Decision::Claim(packages)) => return Choice::Claim(packages.clone()),
-                Some(Decision::Steal(loot)) => return Choice::Steal(*loot),
+                Some(Decision::Claim(packages)) => return Some(Choice::Claim(packages.clone())),
+                Some(Decision::Steal(loot)) => return Some(Choice::Steal(*loot)),
                 Some(Decision::Wait { .. }) | None => {}
             }
-            if self.decisions.changed().await.is_err() {
-                // This poll's place is taken over: it only waits for its time to end.
-                std::future::pending::<()>().await;
-            }
+            self.decisions.changed().await.ok()?;
         }
     }
 

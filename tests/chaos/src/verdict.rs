@@ -30,6 +30,10 @@ pub async fn violations(world: &World, events: &[Event], packages: &[Package]) -
         let Some(journal) = event.drone_name.as_ref().and_then(|name| journals.get(name)) else { continue };
         wrong.extend(robbed(event, journal, &world.shifts));
     }
+    if world.shifts.is_sorted_by_key(|shift| shift.total) {
+        let broken = events.iter().filter(|event| event.kind == "invariant.broken");
+        wrong.extend(broken.map(|event| format!("no clock went back: {event:?}")));
+    }
     wrong.extend(over_budget(events));
     wrong.extend(published(world, packages).await);
     for (file, log) in world.logs() {

@@ -7,7 +7,7 @@ mod layout;
 
 use crate::balance::balance;
 use crate::fault::Who;
-use crate::journal::Millis;
+use crate::journal::{self, Entry, Millis};
 use crate::postgres::Postgres;
 use crate::script::Script;
 use crate::wire::{Node, Wire};
@@ -239,11 +239,32 @@ impl World {
         mut condition: impl AsyncFnMut(&AdminClient) -> Option<T>,
     ) -> T {
         let admin = self.admin.clone();
-        wait::until(seconds, what, async || {
+        let looks = wait::within(seconds, async || {
             self.supervise().await;
             tokio::time::sleep(BETWEEN_LOOKS).await;
             tokio::time::timeout(Duration::from_secs(5), condition(&admin)).await.ok().flatten()
-        })
-        .await
+        });
+        let value = looks.await;
+        let unfinished = if value.is_some() { String::new() } else { self.unfinished().await };
+        assert!(value.is_some(), "after {seconds} s still waiting: {what}\n{unfinished}");
+        value.unwrap()
+    }
+
+    /// What last happened to the packages that are not received, and how the drones say that their last attempts ended.
+    async fn unfinished(&self) -> String {
+        let events: Result<Vec<String>, _> = sqlx::query_scalar(
+            "SELECT format('%s %s attempt %s drone %s %s', to_char(at, 'HH24:MI:SS.MS'), kind, attempt_id, drone_id, data)
+             FROM (SELECT e.* FROM events e JOIN packages p ON p.id = e.package_id
+                   WHERE p.state <> 'received' ORDER BY e.id DESC LIMIT 60) last ORDER BY id",
+        )
+        .fetch_all(&self.pool)
+        .await;
+        let mut lines = events.unwrap_or_else(|error| vec![error.to_string()]);
+        for (number, script) in self.scripts.iter().enumerate() {
+            let mut ended = journal::read(&script.journal);
+            ended.retain(|entry| matches!(entry, Entry::Ended { .. }));
+            lines.extend(ended.iter().rev().take(5).map(|entry| format!("drone-{number}: {entry:?}")));
+        }
+        lines.join("\n")
     }
 }

@@ -6,7 +6,7 @@ use crate::gentoo::{Cpv, TargetName};
 use crate::id::{GenerationNumber, RunId};
 use crate::plan::Plan;
 use crate::resolution::Finding;
-use crate::state::RunState;
+use crate::state::{PackageState, RunState};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,4 +95,18 @@ pub struct Counts {
     pub succeeded: i64,
     /// Attempts that failed.
     pub failed: i64,
+}
+
+impl Counts {
+    /// The packages by state, in the order of a package's life.
+    #[must_use]
+    pub const fn by_state(&self) -> [(PackageState, i64); 5] {
+        [
+            (PackageState::Needed, self.needed),
+            (PackageState::Delegated, self.delegated),
+            (PackageState::Received, self.received),
+            (PackageState::Blocked, self.blocked),
+            (PackageState::Quarantined, self.quarantined),
+        ]
+    }
 }

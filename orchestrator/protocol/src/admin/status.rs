@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Status {
     /// When this was so, by Postgres's clock.
     pub now: DateTime<Utc>,
+    /// The orchestrator's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// What works less well, in sentences, as `/readyz` says it.
     pub degraded: Vec<String>,
     /// The targets by name.

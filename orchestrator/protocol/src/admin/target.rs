@@ -33,6 +33,15 @@ pub struct World {
     pub provided: Provided,
 }
 
+/// `GET /api/v1/targets/{target}/client`: what a workstation is set up with to install from the target's generations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientSetup {
+    /// The current generation's URL: `sync-uri` in `binrepos.conf`.
+    pub sync_uri: String,
+    /// The public keys that packages are signed with, armored; none where they are not signed.
+    pub keys: Option<String>,
+}
+
 /// A target, with what its clients see.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Target {

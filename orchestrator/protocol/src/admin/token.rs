@@ -1,6 +1,8 @@
 //! Tokens: made once, shown once.
 
+use crate::id::TokenId;
 use crate::state::Role;
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,4 +41,20 @@ pub struct NewToken {
 pub struct Token {
     /// The secret.
     pub token: String,
+}
+
+/// `GET /api/v1/tokens`: a person's or a script's token that is good. `DELETE /api/v1/tokens/{token}` revokes one, but never
+/// the one that it shows: so an admin's is always left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenEntry {
+    /// Its id, which is no secret.
+    pub id: TokenId,
+    /// Admin or viewer.
+    pub role: Role,
+    /// Who uses it.
+    pub label: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Whether it is the one that asks.
+    pub own: bool,
 }

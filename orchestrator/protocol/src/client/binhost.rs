@@ -1,7 +1,9 @@
 //! The binhost as drones (upload, staging view) and the orchestrator (stage, prepare, promote) see it.
 
 use super::{ClientError, Http, checked, json};
-use crate::binhost::{Bundles, Current, Inherit, Missing, Prepare, Prepared, Promote, Ready, Stage, Staged};
+use crate::binhost::{
+    Bundles, ClientSide, Current, Inherit, Missing, Prepare, Prepared, Promote, Ready, Stage, Staged,
+};
 use crate::digest::Digest;
 use crate::distfile::Blake2b;
 use crate::gentoo::TargetName;
@@ -148,6 +150,11 @@ impl BinhostClient {
     /// Whether the binhost can take writes, and what works less well there.
     pub async fn ready(&self) -> Result<Ready, ClientError> {
         self.0.get("/readyz").await
+    }
+
+    /// What it says of itself to whoever sets up workstations.
+    pub async fn client_side(&self) -> Result<ClientSide, ClientError> {
+        self.0.get("/api/v1/client").await
     }
 
     /// Which generation is current.

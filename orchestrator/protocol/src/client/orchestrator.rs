@@ -2,10 +2,11 @@
 
 use super::{ClientError, Http, checked, json, segment};
 use crate::admin::{
-    Attempt, AttemptDetail, BundleAccess, BundleUpload, DefinitionEntry, Deployed, Distrusted, Drone,
-    DroneOrder, EndNightly, Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken, NewNightly,
-    NewRun, NewTarget, NewToken, Nightlies, Nightly, OfferBundles, Package, PackageDetail, Priority,
-    PushedDefinition, Repair, Republish, Run, Status, Target, Token, Why, Workstation, World,
+    Attempt, AttemptDetail, BundleAccess, BundleUpload, ClientSetup, DefinitionEntry, Deployed, Distrusted,
+    Drone, DroneOrder, EndNightly, Events, Generation, LogPage, NewBundle, NewDefinition, NewJoinToken,
+    NewNightly, NewRun, NewTarget, NewToken, Nightlies, Nightly, NotifyTest, NotifyTested, OfferBundles,
+    Package, PackageDetail, Priority, PushedDefinition, Repair, Republish, Run, Status, Target, Token,
+    TokenEntry, Why, Workstation, World,
 };
 use crate::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, DefinitionsAnswer, DefinitionsRequest,
@@ -13,7 +14,7 @@ use crate::drone::{
 };
 use crate::gate::{GateAnswer, GateRequest, Unjudged, Verdict};
 use crate::gentoo::{TargetName, WorkstationName};
-use crate::id::{AttemptId, GateId, GenerationNumber, NightlyId, PackageId, ResolutionId, RunId};
+use crate::id::{AttemptId, GateId, GenerationNumber, NightlyId, PackageId, ResolutionId, RunId, TokenId};
 use crate::kept::{Between, Diff, Kept};
 use crate::resolution::{ResolveAnswer, ResolveRequest, Resolved, Unresolved};
 use reqwest::Method;
@@ -215,6 +216,11 @@ impl AdminClient {
         checked(self.0.request(Method::DELETE, &path)).await.map(drop)
     }
 
+    /// What a workstation is set up with to install from a target's generations.
+    pub async fn client_setup(&self, target: &TargetName) -> Result<ClientSetup, ClientError> {
+        self.0.get(&format!("/api/v1/targets/{target}/client")).await
+    }
+
     /// Begins a run.
     pub async fn start_run(&self, target: &TargetName, run: &NewRun) -> Result<Run, ClientError> {
         self.0.post(&format!("/api/v1/targets/{target}/runs"), run).await
@@ -318,6 +324,11 @@ impl AdminClient {
         .await
     }
 
+    /// Sends a test message to where people are told.
+    pub async fn test_notify(&self, test: &NotifyTest) -> Result<Vec<NotifyTested>, ClientError> {
+        self.0.post("/api/v1/notify/test", test).await
+    }
+
     /// All drones.
     pub async fn drones(&self) -> Result<Vec<Drone>, ClientError> {
         self.0.get("/api/v1/drones").await
@@ -391,6 +402,16 @@ impl AdminClient {
     /// Makes an admin's or viewer's token.
     pub async fn create_token(&self, token: &NewToken) -> Result<Token, ClientError> {
         self.0.post("/api/v1/tokens", token).await
+    }
+
+    /// The tokens of people and scripts that are good.
+    pub async fn tokens(&self) -> Result<Vec<TokenEntry>, ClientError> {
+        self.0.get("/api/v1/tokens").await
+    }
+
+    /// Revokes one of them; it may be repeated.
+    pub async fn revoke_token(&self, token: TokenId) -> Result<(), ClientError> {
+        checked(self.0.request(Method::DELETE, &format!("/api/v1/tokens/{token}"))).await.map(drop)
     }
 
     /// The events after a cursor; `0` is the beginning, `now` the end.

@@ -1,0 +1,2 @@
+DROP TABLE destinations;
+DROP TABLE alarms;
