@@ -34,7 +34,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         if not found:
             # What follows from the findings above would only be told again in other words.
             binaries = Asked(options.binaries_alone(), request)
-            found = [*binaries.refused(), *_differences(installs, binaries.installs())]
+            found = [*binaries.refused(), *differences(installs, binaries.installs())]
     except (session.Unseen, FileNotFoundError) as error:
         return {"findings": [finding("stale_index", None, [], str(error))], "missing": [], "installs": []}
     missing = sorted(str(package.cpv) for package in update.ebuilds())
@@ -86,7 +86,7 @@ class Asked:
                 yield finding("not_installable", package.cpv, chain, detail)
 
 
-def _differences(update: set[index.Binary], binaries: set[index.Binary]) -> Iterator[Finding]:
+def differences(update: set[index.Binary], binaries: set[index.Binary]) -> Iterator[Finding]:
     """Where the silent update with binaries alone is another one."""
     for cpv, build_id in sorted(update - binaries):
         yield finding("not_updated", cpv, [], f"{cpv}-{build_id} would be left out with --usepkgonly")

@@ -46,8 +46,8 @@ def build_graph(wants: list[str]) -> list[str]:
 
 
 def update() -> list[str]:
-    """A workstation's update that may compile: the gate's first question (PORTAGE.md 1), since whatever it would compile,
-    the generation lacks; and what a workstation wants of a run, before anything is built.
+    """A workstation's update that may compile: the gate's first question (PORTAGE.md 1), and that of `swarm update`, since
+    whatever it would compile, the generation lacks; and what a workstation wants of a run, before anything is built.
 
     `--rebuilt-binaries=y`      what was built again is installed again: `--usepkgonly` implies it, `--usepkg` does not
     `--binpkg-respect-use=y`    a binary with another USE is none

@@ -18,6 +18,9 @@ REQUEST has `question`, and for every question
 | `gate` | `"timestamp": the index's` | see `gate.py` |
 
 or `{"error": "the last lines of a traceback"}`. Standard output and error are Portage's own: nobody parses them.
+
+`swarm update` asks the Portage of a workstation as it is, and says nothing but `"question": "update"` and `"repository"`,
+the binhost's name in binrepos.conf: see `updating.py`.
 """
 
 import importlib
@@ -26,7 +29,7 @@ import os
 import sys
 import traceback
 
-MODULES = {"plan": "planning", "wants": "wanting", "gate": "gate"}
+MODULES = {"plan": "planning", "wants": "wanting", "gate": "gate", "update": "updating"}
 
 
 def main(request_file: str, answer_file: str) -> None:

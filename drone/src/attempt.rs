@@ -14,15 +14,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::drone::{Completion, Fail, HandBack, Usage};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 /// How long a hand-back may take: the drone is about to stop.
 const HAND_BACK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs an attempt to its end. Whatever happens, it is off the desk afterwards.
 pub async fn run(shop: &Arc<Workshop>, live: &Arc<Live>) {
+    let claim = live.identity().claim.clone();
+    let span = tracing::info_span!("attempt", attempt.begun = %claim.attempt, package.cpv = %claim.cpv);
+    run_in(shop, live).instrument(span).await;
+}
+
+async fn run_in(shop: &Arc<Workshop>, live: &Arc<Live>) {
     let identity = live.identity();
-    tracing::info!(attempt = %identity.claim.attempt, package.cpv = %identity.claim.cpv, run = %identity.claim.run,
-        "attempt begins");
+    tracing::info!(attempt = %identity.claim.attempt, run = %identity.claim.run, "attempt begins");
     let claim = &identity.claim;
     let guard = Guard::new(shop.link.config.limits(&claim.target, &claim.cpv));
     if let Err(stop) = work(shop, live, &guard).await {
@@ -40,7 +46,9 @@ async fn work(shop: &Arc<Workshop>, live: &Arc<Live>, guard: &Guard) -> Result<(
     live.attach_log(log.clone());
     let shipping = {
         let (shop, live, log) = (shop.clone(), live.clone(), log.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move { shipper::ship(&shop.link, &live, &log).await }))
+        AbortOnDropHandle::new(tokio::spawn(
+            async move { shipper::ship(&shop.link, &live, &log).await }.in_current_span(),
+        ))
     };
     let result = make(shop, live, &dir, &log, guard).await;
     if let Err(Stop::Failed(failure)) = &result {

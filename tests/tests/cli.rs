@@ -4,7 +4,10 @@
 use base64::prelude::*;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use swarm_protocol::Code;
+use swarm_protocol::client::AdminClient;
 use swarm_protocol::drone::{Claim, Fail, LogChunk};
+use swarm_protocol::id::TokenId;
 use swarm_protocol::state::{FailureClass, PackageState, RunState};
 use swarm_tests::cli::{self, json, ok, types, types_with};
 use swarm_tests::drone::ScriptedDrone;
@@ -62,7 +65,10 @@ async fn names_that_are_nearly_right_get_a_suggestion() {
         ("target show boxx", "target boxx", "box"),
         ("status boxx", "target boxx", "box"),
         ("generations rollback boxx", "target boxx", "box"),
+        ("generations pin boxx 1", "target boxx", "box"),
+        ("nightlies boxx", "target boxx", "box"),
         ("drone drain hornt", "drone hornt", "hornet"),
+        ("why hornt", "drone hornt", "hornet"),
         ("package test/p0-1", "package test/p0-1", "test/p0x-1"),
     ] {
         let said = types(&swarm, line).await;
@@ -341,4 +347,44 @@ async fn a_log_is_followed_to_its_end() {
     wait::until(10, "the end of the log", async || follow.try_wait().unwrap()).await;
     shows(">>> Unpacking\n>>> Compiling\nthe last line\n").await;
     assert_eq!(ok(&swarm, "log 1").await, ">>> Unpacking\n>>> Compiling\nthe last line\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_revoked_and_an_admins_is_always_left() {
+    let swarm = Swarm::start().await;
+    let _drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
+    let viewer = ok(&swarm, "token create --role viewer --label wall").await;
+    let other = ok(&swarm, "token create --role admin --label desk").await;
+    let with = |token: &str| AdminClient::new(&swarm.url(), token.trim().to_owned());
+    let list = json(&swarm, "token list").await;
+    let labels: Vec<_> =
+        list.as_array().unwrap().iter().map(|token| token["label"].as_str().unwrap()).collect();
+    assert_eq!(labels[1..], ["wall", "desk"], "and no drone's");
+    assert_eq!(list[0]["own"], true);
+
+    assert_eq!(
+        ok(&swarm, "token revoke wall").await,
+        format!("Token {} (viewer, wall) is good no more.\n", list[1]["id"])
+    );
+    assert_eq!(with(&viewer).status(None).await.unwrap_err().code(), Some(Code::Unauthenticated));
+    let said = types(&swarm, &format!("token revoke {}", list[0]["id"])).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("a token does not revoke itself"), "{said:?}");
+    assert!(types(&swarm, "token revoke dsk").await.stderr.contains("did you mean desk?"));
+    let wall = TokenId(list[1]["id"].as_i64().unwrap());
+    swarm.admin.revoke_token(wall).await.expect("a repeated call is answered as at first");
+    assert_eq!(swarm.admin.revoke_token(TokenId(4711)).await.unwrap_err().code(), Some(Code::NotFound));
+    let viewer = with(&ok(&swarm, "token create --role viewer --label wall").await);
+    assert_eq!(viewer.tokens().await.unwrap_err().code(), Some(Code::Forbidden));
+
+    // Two that revoke each other at once: one of them is left.
+    let (own, desk) = (TokenId(list[0]["id"].as_i64().unwrap()), TokenId(list[2]["id"].as_i64().unwrap()));
+    let other = with(&other);
+    let (first, second) = tokio::join!(swarm.admin.revoke_token(desk), other.revoke_token(own));
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    let left = if first.is_ok() { &swarm.admin } else { &other };
+    let events = left.events("0").await.unwrap().events;
+    let revoked: Vec<_> = events.iter().filter(|event| event.kind == "token.revoked").collect();
+    assert_eq!(revoked.len(), 2);
+    assert_eq!(revoked[0].data, serde_json::json!({ "role": "viewer", "label": "wall" }));
 }

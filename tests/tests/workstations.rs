@@ -11,7 +11,7 @@ use swarm_protocol::state::RunState;
 use swarm_tests::definitions::{configuration, push_from, snapshot};
 use swarm_tests::machines::{self, DroneMachine, Place};
 use swarm_tests::swarm::{Settings, Swarm, target};
-use swarm_tests::{checker, wait};
+use swarm_tests::{cache, checker, wait};
 
 const EITHER: &str = "|| ( swarm-test/left swarm-test/right )";
 const OTHER: &str = "|| ( swarm-test/right swarm-test/kept )";
@@ -29,8 +29,7 @@ fn ebuild(repository: &Path, name: &str, version: &str, rdepend: &str) {
 
 /// The database of installed packages of a box's workstation, and these of `swarm-test` beside: PF and RDEPEND.
 fn installed(swarm: &Swarm, name: &str, packages: &[(&str, &str)]) -> PathBuf {
-    let cache = std::env::var("BUILD_SWARM_CACHE").unwrap_or_else(|_| "/var/cache/build-swarm".to_owned());
-    let (own, vdb) = (Path::new(&cache).join("roots/workstation/var/db/pkg"), swarm.path().join(name));
+    let (own, vdb) = (cache().join("roots/workstation/var/db/pkg"), swarm.path().join(name));
     assert!(Command::new("cp").arg("-r").args([&own, &vdb]).status().unwrap().success());
     for (pf, rdepend) in packages {
         let entry = vdb.join("swarm-test").join(pf);

@@ -1,8 +1,8 @@
 //! The command line: options that every command takes, and the commands. A noun's own arguments are with its file.
 
 use crate::commands::{
-    attempt, drone, event, fleet, generation, log, nightly, package, quarantine, run, status, target, token,
-    why,
+    attempt, drone, event, fleet, generated, generation, log, nightly, notify, package, quarantine, run,
+    setup, status, target, token, update, why,
 };
 use crate::connection::{self, Options};
 use crate::exit::Exit;
@@ -30,6 +30,13 @@ fn help() -> String {
 pub(crate) enum Command {
     /// All at a glance: health, targets, open runs with what holds them up, drones with what they do.
     Status(status::Arguments),
+    /// Show the whole swarm on a full screen, as it changes: alarms, runs, drones, events. ? shows the keys.
+    Watch,
+    /// Check what stands between you and a swarm that works by itself, and say what to do.
+    ///
+    /// It asks the orchestrator, and looks at this machine: the token, the clock, and whether the cron daemon that runs here
+    /// has loaded a nightly update, in its own dialect.
+    Doctor,
     /// Targets: kinds of machines to build for.
     #[command(subcommand)]
     Target(target::Command),
@@ -73,6 +80,19 @@ pub(crate) enum Command {
     Nightly(nightly::Update),
     /// List the last nightly updates of a target, and when the next one is due.
     Nightlies(nightly::Listed),
+    /// Set this machine up.
+    #[command(subcommand)]
+    Setup(setup::Command),
+    /// Update this workstation from its target's current generation, and compile nothing.
+    ///
+    /// emerge leaves out in silence what the binhost lacks, and ends with 0 for it (PORTAGE.md 1). So Portage is asked
+    /// before and after what it would do if it might compile: what would have to be compiled, and what was left out, is
+    /// told, with its reason.
+    #[command(after_help = update::EXAMPLES)]
+    Update(update::Update),
+    /// Where people are told what happened.
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Make a token by which one new drone joins, and print it.
     JoinToken(token::JoinArguments),
     /// Tokens of people and scripts.
@@ -80,6 +100,12 @@ pub(crate) enum Command {
     Token(token::Command),
     /// What happened, in order.
     Events(event::Arguments),
+    /// Print what completes command lines in a shell.
+    #[command(after_help = generated::EXAMPLES)]
+    Completions(generated::Completions),
+    /// Write the manual pages: `make man` installs them.
+    #[command(hide = true)]
+    Man(generated::Man),
 }
 
 #[cfg(test)]
@@ -110,6 +136,8 @@ mod tests {
         for line in [
             "swarm status",
             "swarm status amd64-v3",
+            "swarm watch",
+            "swarm doctor --json",
             "swarm target list",
             "swarm target show amd64-v3",
             "swarm target create amd64-v3",
@@ -165,11 +193,20 @@ mod tests {
             "swarm join-token --name ant --ask",
             "swarm join-token --name ant --replace",
             "swarm token create --role viewer --label cron",
+            "swarm token list",
+            "swarm token revoke cron",
             "swarm nightly amd64-v3",
             "swarm nightly amd64-v3 --no-sync --no-push --every 12 --wait",
             "swarm nightlies amd64-v3 --expect-none",
+            "swarm setup workstation amd64-v3 --dry-run",
+            "swarm update",
+            "swarm update amd64-v3 --pretend --patience 0",
+            "swarm notify test",
+            "swarm notify test phone",
             "swarm events --since 812:4 --all",
             "swarm events --since now --follow",
+            "swarm completions bash",
+            "swarm man pages",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -203,6 +240,8 @@ mod tests {
             "swarm join-token --ttl-seconds 0",
             "swarm join-token --ttl-seconds 604801",
             "swarm token create --role drone --label ant",
+            "swarm setup workstation amd64-v3 --fingerprint ABCD",
+            "swarm update amd64-v3 @system",
             "swarm --url swarm:8400 status",
             "swarm --token secret status",
         ] {

@@ -48,6 +48,10 @@ SWARM_TOKEN; else it is read from $XDG_CONFIG_HOME/build-swarm/token (~/.config/
 pub(crate) struct Context {
     /// The orchestrator.
     pub(crate) client: AdminClient,
+    /// Where it is.
+    pub(crate) url: String,
+    /// The file that the token was read from, if it was.
+    pub(crate) token_file: Option<PathBuf>,
     /// Standard output.
     pub(crate) output: Output,
 }
@@ -74,22 +78,31 @@ pub(crate) fn open(
     output: Output,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Context, Failure> {
-    let token = token(options.token_file.as_deref(), environment)?;
-    Ok(Context { client: AdminClient::new(&options.url, token), output })
+    let (token, token_file) = token(options.token_file.as_deref(), environment)?;
+    Ok(Context {
+        client: AdminClient::new(&options.url, token),
+        url: options.url.clone(),
+        token_file,
+        output,
+    })
 }
 
-fn token(file: Option<&Path>, environment: impl Fn(&str) -> Option<OsString>) -> Result<String, Failure> {
+/// The token, and the file that it stands in.
+fn token(
+    file: Option<&Path>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<(String, Option<PathBuf>), Failure> {
     let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
     if let Some(file) = file {
         let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
-        return checked(&text, &file.display().to_string());
+        return Ok((checked(&text, &file.display().to_string())?, Some(file.to_owned())));
     }
     if let Some(token) = environment("SWARM_TOKEN") {
-        return checked(&token.to_string_lossy(), "SWARM_TOKEN");
+        return Ok((checked(&token.to_string_lossy(), "SWARM_TOKEN")?, None));
     }
     let Some(file) = default_file(environment) else { return Err(missing("")) };
     match std::fs::read_to_string(&file) {
-        Ok(text) => checked(&text, &file.display().to_string()),
+        Ok(text) => Ok((checked(&text, &file.display().to_string())?, Some(file))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(missing(&format!(", or write the token to {}", file.display())))
         }
@@ -133,7 +146,7 @@ mod tests {
     fn read(file: Option<&Path>, variables: &[(&str, &str)]) -> Result<String, String> {
         let variable =
             |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
-        token(file, variable).map_err(|failure| match failure {
+        token(file, variable).map(|(token, _)| token).map_err(|failure| match failure {
             Failure::Problem { problem, .. } => problem.detail,
             Failure::ReaderGone => unreachable!("nothing was written"),
         })

@@ -24,6 +24,18 @@ pub(crate) enum Exit {
     NotAllowed = 6,
     /// Of several machines, some are done and some are not.
     Partial = 7,
+    /// `swarm doctor` found something broken.
+    Unwell = 8,
+    /// A workstation needs what the binhost does not have.
+    Lacking = 10,
+    /// emerge said that all is well, and left something out; or Portage refuses the update as a whole.
+    LeftOut = 11,
+    /// emerge failed.
+    Emerge = 12,
+    /// A key is not one that is trusted.
+    Untrusted = 13,
+    /// The binhost was not reached.
+    NoBinhost = 14,
 }
 
 impl Exit {
@@ -37,6 +49,12 @@ impl Exit {
         Self::NotFound,
         Self::NotAllowed,
         Self::Partial,
+        Self::Unwell,
+        Self::Lacking,
+        Self::LeftOut,
+        Self::Emerge,
+        Self::Untrusted,
+        Self::NoBinhost,
     ];
 
     const fn meaning(self) -> &'static str {
@@ -51,12 +69,22 @@ impl Exit {
             Self::Partial => {
                 "of several machines, some are as they shall be and some are not; the table says which"
             }
+            Self::Unwell => "the doctor found something broken; each finding says what to do",
+            Self::Lacking => {
+                "update: the binhost lacks something that would have to be compiled; the rest is done"
+            }
+            Self::LeftOut => {
+                "update: emerge left out what the binhost has, or Portage refuses the update as a whole"
+            }
+            Self::Emerge => "update: emerge failed; what it said stands above",
+            Self::Untrusted => "a key that packages are signed with is not trusted, or not the expected one",
+            Self::NoBinhost => "update: the binhost was not reached; nothing more was installed",
         }
     }
 
     /// The section of `--help`.
     pub(crate) fn help() -> String {
-        let lines = Self::ALL.iter().map(|exit| format!("\n  {}  {}", *exit as u8, exit.meaning()));
+        let lines = Self::ALL.iter().map(|exit| format!("\n  {:<2} {}", *exit as u8, exit.meaning()));
         format!("Exit codes:{}", lines.collect::<String>())
     }
 

@@ -40,6 +40,16 @@ impl Failure {
         Self::new(Exit::NotAllowed, Code::Unauthenticated, detail)
     }
 
+    /// A key is not one that is trusted.
+    pub(crate) fn untrusted(detail: impl Into<String>) -> Self {
+        Self::new(Exit::Untrusted, Code::PreconditionFailed, detail)
+    }
+
+    /// The binhost was not reached.
+    pub(crate) fn no_binhost(detail: impl Into<String>) -> Self {
+        Self::new(Exit::NoBinhost, Code::Unavailable, detail)
+    }
+
     /// The server did not answer.
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Exit::Failed, Code::Unavailable, detail)

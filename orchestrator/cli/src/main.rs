@@ -8,18 +8,22 @@
 //! | [`arguments`] | the command line |
 //! | [`connection`] | where the orchestrator is, and the token |
 //! | [`commands`] | one file per noun: its arguments, its calls, its tables |
+//! | [`cron`] | what this machine's cron daemon does about `swarm nightly` |
+//! | [`clock`] | the only place that reads the clock |
 //! | [`table`] | plain tables and the words in them |
 //! | [`names`] | packages by name, and "did you mean" |
 //! | [`world`], [`provided`], [`input`] | files that the command line names |
-//! | [`workstation`] | what a push sends of a workstation |
+//! | [`workstation`] | a workstation: what a push sends of it, and what lets it install |
 //! | [`transfer`] | bundles to and from the binhost |
 //! | [`patience`] | calls that a restart of the orchestrator must not end |
 //! | [`output`] | standard output, for people or as JSON |
 //! | [`failure`], [`exit`] | what went wrong, and the exit code that says so |
 
 mod arguments;
+mod clock;
 mod commands;
 mod connection;
+mod cron;
 mod exit;
 mod failure;
 mod input;
@@ -48,13 +52,16 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    if let arguments::Command::Fleet(command) = &arguments.command
-        && let Some(done) = commands::fleet::without_swarm(output, command)
-    {
+    if let Some(done) = commands::without_swarm(output, &arguments.command) {
         return done;
     }
-    let context = connection::open(&arguments.connection, output, |name| std::env::var_os(name))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::internal(format!("cannot start the runtime: {error}")))?;
+    let context = match connection::open(&arguments.connection, output, |name| std::env::var_os(name)) {
+        Err(failure) if matches!(arguments.command, arguments::Command::Doctor) => {
+            return runtime.block_on(commands::doctor::examine(Err(failure), output));
+        }
+        context => context?,
+    };
     runtime.block_on(commands::run(&context, &arguments.command))
 }

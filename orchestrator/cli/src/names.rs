@@ -16,7 +16,10 @@ pub(crate) async fn of_target<T>(
 ) -> Result<T, Failure> {
     match context.ask(call).await {
         Err(failure) if failure.is_not_found() => {
-            Err(unknown_target(name, &context.ask(context.client.targets()).await?))
+            let targets = context.ask(context.client.targets()).await?;
+            // What is missing may be something of the target's.
+            let is_there = targets.iter().any(|target| target.name == *name);
+            Err(if is_there { failure } else { unknown_target(name, &targets) })
         }
         answer => answer,
     }
@@ -111,7 +114,7 @@ pub(crate) fn unknown(noun: &str, wanted: &str, names: &[&str]) -> Failure {
 }
 
 /// The name that is most like `wanted`, if one is at all: one that contains it, or differs by a third at most.
-fn nearest<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
     let distance = |name: &str| strsim::damerau_levenshtein(wanted, name);
     let names: BTreeSet<_> = names.iter().copied().collect();
     let close = names.iter().copied().filter(|name| {

@@ -1,4 +1,5 @@
-//! A workstation as `swarm target push` sees it: what of it decides how packages are built for it, and nothing else.
+//! A workstation: what of it decides how packages are built for it, which `swarm target push` sends, and what lets it
+//! install them, which `swarm setup workstation` writes and `swarm update` uses.
 //!
 //! What is sent may be read by every drone, and is part of an epoch. So the configuration is copied before it is packed,
 //! and the copy differs from `/etc/portage` in what is said in [`configuration`]; each difference is a [`Remark`].
@@ -11,10 +12,16 @@
 //! | [`profile`] | where `make.profile` leads |
 //! | [`repositories`] | where drones can get the same repositories |
 //! | [`installed`] | the database of installed packages |
+//! | [`binrepos`] | the binhost's section in `binrepos.conf` |
+//! | [`keyring`] | the keys that packages are verified with |
+//! | [`portage`] | where Portage looks for both |
 
+pub(crate) mod binrepos;
 pub(crate) mod configuration;
 pub(crate) mod installed;
+pub(crate) mod keyring;
 mod native;
+pub(crate) mod portage;
 mod profile;
 pub(crate) mod repositories;
 mod settings;

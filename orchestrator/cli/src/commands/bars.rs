@@ -115,7 +115,7 @@ fn standing(run: &Run, now: DateTime<Utc>) -> String {
 
 /// How fast packages are received since the run began, and how long the rest takes at that rate. What was kept from
 /// earlier runs cost no time.
-fn pace(run: &Run, now: DateTime<Utc>) -> Option<String> {
+pub(super) fn pace(run: &Run, now: DateTime<Utc>) -> Option<String> {
     let Counts { received, kept, needed, delegated, .. } = run.counts;
     let (built, left) = (received - kept, needed + delegated);
     let seconds = (now - run.created_at).num_seconds();

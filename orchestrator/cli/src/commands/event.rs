@@ -72,7 +72,7 @@ fn listed(answer: &Events) -> String {
     format!("{table}\n\n{more}: `swarm events --since {}`", answer.cursor)
 }
 
-fn line(event: &Event) -> String {
+pub(super) fn line(event: &Event) -> String {
     let parts = [moment(event.at), event.kind.clone(), subjects(event), details(event)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
 }

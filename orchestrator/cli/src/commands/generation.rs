@@ -98,7 +98,8 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Fa
         Command::Unpin { target, number } => pin(context, target, *number, false).await,
         Command::Diff { target, from, to } => {
             let between = Between { from: *from, to: *to };
-            let diff = context.ask(context.client.diff_generations(target, between)).await?;
+            let diff = context.client.diff_generations(target, between);
+            let diff = names::of_target(context, target, diff).await?;
             context.output.show(&diff, |diff| difference(diff, target))?;
             Ok(Exit::Ok)
         }
@@ -111,7 +112,8 @@ async fn pin(
     number: GenerationNumber,
     pinned: bool,
 ) -> Result<Exit, Failure> {
-    let kept = context.ask(context.client.pin_generation(target, number, pinned)).await?;
+    let kept = context.client.pin_generation(target, number, pinned);
+    let kept = names::of_target(context, target, kept).await?;
     let how_long = if kept.pinned { "for good" } else { "as long as retention says" };
     context.output.show(&kept, |_| format!("Generation {number} of {target} is kept {how_long}."))?;
     Ok(Exit::Ok)

@@ -30,7 +30,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 pub(crate) struct Update {
     /// The target.
-    target: TargetName,
+    pub(crate) target: TargetName,
     /// Do not sync the repositories before (emaint sync --auto).
     #[arg(long)]
     no_sync: bool,

@@ -87,7 +87,7 @@ pub(crate) struct Start {
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Failure> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     match command {
         Command::Start(start) => return begin(context, start).await,
         Command::Watch { run } => return watch::watch(context, *run).await,

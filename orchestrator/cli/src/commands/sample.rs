@@ -244,6 +244,7 @@ pub(super) fn status() -> Status {
     };
     let on = |name: &str, run: Run| Run { target: name.parse().unwrap(), ..run };
     Status {
+        version: Some("0.1.0".to_owned()),
         now: at(7200),
         degraded: vec!["Redis does not answer: drones are woken by looking every few seconds".to_owned()],
         targets: vec![

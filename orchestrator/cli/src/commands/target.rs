@@ -78,7 +78,7 @@ pub(crate) enum Command {
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Failure> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     match command {
         Command::List => {
             let targets = context.ask(client.targets()).await?;

@@ -1,10 +1,12 @@
-//! `swarm join-token` and `swarm token`. A token is the whole output, so that it can go straight into a file.
+//! `swarm join-token` and `swarm token`. A new token is the whole output, so that it can go straight into a file.
 
 use crate::connection::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::names;
+use crate::table::{left, moment, prose, right, table};
 use clap::{Args, Subcommand};
-use swarm_protocol::admin::{NewJoinToken, NewToken};
+use swarm_protocol::admin::{NewJoinToken, NewToken, TokenEntry};
 use swarm_protocol::state::Role;
 
 /// What a join token is good for.
@@ -39,6 +41,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         label: String,
     },
+    /// List the tokens of people and scripts that are good.
+    List,
+    /// Revoke a token: whoever uses it is let in no more.
+    ///
+    /// A token does not revoke itself, so that there is always an admin's left. Drones' tokens go with their drones.
+    #[command(after_help = "Examples:\n  swarm token revoke cron\n  swarm token revoke 7")]
+    Revoke {
+        /// Its id, or its label where only one has it.
+        token: String,
+    },
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -60,9 +72,97 @@ pub(crate) async fn join(context: &Context, arguments: &JoinArguments) -> Result
 
 /// `swarm token`.
 pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Failure> {
-    let Command::Create { role, label } = command;
-    let new = NewToken { role: *role, label: label.clone() };
-    let token = context.ask(context.client.create_token(&new)).await?;
-    context.output.show(&token, |token| token.token.clone())?;
+    match command {
+        Command::Create { role, label } => {
+            let new = NewToken { role: *role, label: label.clone() };
+            let token = context.ask(context.client.create_token(&new)).await?;
+            context.output.show(&token, |token| token.token.clone())?;
+        }
+        Command::List => {
+            let tokens = context.ask(context.client.tokens()).await?;
+            context.output.show(&tokens, |tokens| listed(tokens))?;
+        }
+        Command::Revoke { token } => {
+            let tokens = context.ask(context.client.tokens()).await?;
+            let token = find(token, &tokens)?;
+            context.ask(context.client.revoke_token(token.id)).await?;
+            context.output.show(token, |token| {
+                format!("Token {} ({}, {}) is good no more.", token.id, token.role, token.label)
+            })?;
+        }
+    }
     Ok(Exit::Ok)
+}
+
+fn find<'a>(text: &str, tokens: &'a [TokenEntry]) -> Result<&'a TokenEntry, Failure> {
+    let id = text.parse().ok();
+    let by_id = tokens.iter().find(|token| Some(token.id) == id);
+    let by_label: Vec<_> = tokens.iter().filter(|token| token.label == text).collect();
+    match (by_id, &by_label[..]) {
+        (Some(token), _) => Ok(token),
+        (None, [token]) => Ok(token),
+        (None, []) => {
+            let labels: Vec<_> = tokens.iter().map(|token| token.label.as_str()).collect();
+            Err(names::unknown("token", text, &labels))
+        }
+        (None, several) => {
+            let ids: Vec<_> = several.iter().map(|token| token.id.to_string()).collect();
+            Err(Failure::usage(format!(
+                "{text} is the label of several tokens; give an id: {}",
+                ids.join(", ")
+            )))
+        }
+    }
+}
+
+fn listed(tokens: &[TokenEntry]) -> String {
+    let columns = [right("token"), left("role"), left("made (UTC)"), prose("label")];
+    let rows = tokens.iter().map(|token| {
+        let own = if token.own { " (the one that you use)" } else { "" };
+        let TokenEntry { id, role, created_at, label, .. } = token;
+        [id.to_string(), role.to_string(), moment(*created_at), format!("{label}{own}")]
+    });
+    table(columns, "There is no token.", rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::detail;
+    use chrono::DateTime;
+    use swarm_protocol::id::TokenId;
+
+    fn tokens() -> Vec<TokenEntry> {
+        let created_at = DateTime::from_timestamp(1_763_711_000, 0).unwrap();
+        let token = |id, role, label: &str| TokenEntry {
+            id: TokenId(id),
+            role,
+            label: label.to_owned(),
+            created_at,
+            own: id == 1,
+        };
+        vec![
+            token(1, Role::Admin, "me"),
+            token(2, Role::Viewer, "cron"),
+            token(7, Role::Admin, "2"),
+            token(8, Role::Viewer, "cron"),
+        ]
+    }
+
+    #[test]
+    fn tokens_in_a_table() {
+        insta::assert_snapshot!(listed(&tokens()));
+    }
+
+    #[test]
+    fn a_token_is_found_by_what_is_unambiguous() {
+        let tokens = tokens();
+        assert_eq!(find("me", &tokens).unwrap().id, TokenId(1));
+        assert_eq!(find("2", &tokens).unwrap().id, TokenId(2), "an id goes before a label");
+        assert_eq!(
+            detail(find("cron", &tokens).unwrap_err()),
+            "cron is the label of several tokens; give an id: 2, 8"
+        );
+        assert_eq!(detail(find("crn", &tokens).unwrap_err()), "there is no token crn; did you mean cron?");
+    }
 }

@@ -21,7 +21,7 @@ const NET: u32 = 30;
 
 /// Follows a run.
 pub(super) async fn watch(context: &Context, id: RunId) -> Result<Exit, Failure> {
-    let Context { client, output } = context;
+    let Context { client, output, .. } = context;
     let mut screen = Screen::new(*output);
     // The cursor first: what happens after it is seen in any case. Who is not there now is not waited for.
     let mut cursor = context.ask(client.events_of(id, "now")).await?.cursor;

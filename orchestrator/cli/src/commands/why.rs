@@ -26,20 +26,25 @@ pub(crate) struct Asked {
 /// `swarm why`.
 pub(crate) async fn show(context: &Context, asked: &Asked) -> Result<Exit, Failure> {
     let subject = &asked.subject;
-    let is_drone = asked.run.is_none()
-        && !subject.contains('/')
-        && context.ask(context.client.drones()).await?.iter().any(|drone| drone.name == *subject);
-    let why = if is_drone {
+    let may_be_drone = asked.run.is_none() && !subject.contains('/');
+    let drones = if may_be_drone { context.ask(context.client.drones()).await? } else { vec![] };
+    let drones: Vec<_> = drones.iter().map(|drone| drone.name.as_str()).collect();
+    let why = if drones.contains(&subject.as_str()) {
         context.ask(context.client.why_drone(subject)).await?
     } else {
-        let id = names::package(context, subject, asked.run).await?;
-        context.ask(context.client.why_package(id)).await?
+        match names::package(context, subject, asked.run).await {
+            Ok(id) => context.ask(context.client.why_package(id)).await?,
+            Err(failure) if failure.is_not_found() && names::nearest(subject, &drones).is_some() => {
+                return Err(names::unknown("drone", subject, &drones));
+            }
+            Err(failure) => return Err(failure),
+        }
     };
     context.output.show(&why, shown)?;
     Ok(Exit::Ok)
 }
 
-fn shown(why: &Why) -> String {
+pub(super) fn shown(why: &Why) -> String {
     let answer = format!("{}: {}.", why.subject, why.answer);
     if why.causes.is_empty() {
         return answer;

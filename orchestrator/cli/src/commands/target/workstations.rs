@@ -2,6 +2,7 @@
 
 use crate::connection::Context;
 use crate::failure::Failure;
+use crate::names;
 use crate::table::{left, moment, or_dash, right, size, table};
 use swarm_protocol::admin::Workstation;
 use swarm_protocol::gentoo::{TargetName, WorkstationName};
@@ -42,7 +43,14 @@ pub(super) async fn forget(
     workstation: &WorkstationName,
 ) -> Result<(), Failure> {
     super::named(context, name).await?;
-    context.ask(context.client.forget_workstation(name, workstation)).await?;
+    match context.ask(context.client.forget_workstation(name, workstation)).await {
+        Err(failure) if failure.is_not_found() => {
+            let workstations = context.ask(context.client.workstations(name)).await?;
+            let names: Vec<_> = workstations.iter().map(|workstation| workstation.name.as_str()).collect();
+            return Err(names::unknown("workstation", workstation.as_str(), &names));
+        }
+        forgotten => forgotten?,
+    }
     let told = serde_json::json!({ "target": name, "forgotten": workstation });
     context.output.show(&told, |_| format!("{name} no longer knows of {workstation}."))
 }
