@@ -1,7 +1,7 @@
 # Build Swarm. Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does all of its
 # set-up on a fresh Debian 12 with git, build-essential, curl, a Rust toolchain, and root.
 
-.PHONY: demo test dist chaos bench bench-binhost bench-queue bench-fleet bench-dashboard screenshots setup build lint sqlx sqlx-check fmt help
+.PHONY: demo test dist man docs chaos bench bench-binhost bench-queue bench-fleet bench-dashboard screenshots setup build lint sqlx sqlx-check fmt help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -81,14 +81,22 @@ dist:   ## Static programs with their checksums, in dist/: for TARGET=x86_64-unk
 	cd $${CARGO_TARGET_DIR:-target}/$(TARGET)/dist && cp $(PROGRAMS) $(CURDIR)/dist/
 	cd dist && sha256sum $(PROGRAMS) >SHA256SUMS
 
+# What a package installs beside the programs.
+man:   ## Manual pages and completions of `swarm`, in dist/man1 and dist/completions.
+	mkdir -p dist/completions
+	$(CARGO) build --package swarm
+	set -e; swarm=$${CARGO_TARGET_DIR:-target}/debug/swarm; rm -rf dist/man1; $$swarm man dist/man1; \
+	for shell in bash zsh fish; do $$swarm completions $$shell >dist/completions/swarm.$$shell; done
+
 build:   ## Build all binaries.
 	$(CARGO) build --workspace
 
-lint:   ## Format, clippy (warnings are errors), bans, licences, sources, shell scripts.
+lint:   ## Format, clippy (warnings are errors), bans, licences, sources, shell scripts, service files.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) deny check bans licenses sources
-	shellcheck -x tests/with-services tests/setup-host tests/demo tests/check-queries .ci/run
+	shellcheck -x tests/with-services tests/setup-host tests/demo tests/check-queries tests/check-units .ci/run
+	tests/check-units
 	cd tests/gentoo-box && shellcheck -x setup box selftest update-manifests lib/machine lib/init
 
 sqlx:   ## Renew .sqlx/ from the migrations and the queries.
@@ -96,6 +104,9 @@ sqlx:   ## Renew .sqlx/ from the migrations and the queries.
 
 sqlx-check:   ## Check that .sqlx/ is what the migrations and the queries give.
 	tests/with-services tests/check-queries
+
+docs:   ## Renew docs/API.md from the API.
+	UPDATE_DOCS=1 $(CARGO) test --quiet --package build-orchestrator --lib api::document
 
 fmt:   ## Format.
 	$(CARGO) fmt --all

@@ -3,10 +3,12 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
 use swarm_protocol::drone::{Claim, LogChunk};
 use swarm_protocol::state::{FailureClass, RunState};
 use swarm_tests::browser::Browser;
+use swarm_tests::cache;
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::plans;
 use swarm_tests::swarm::{Swarm, target};
@@ -157,20 +159,18 @@ const STUMBLES: &str = r#"
     return stumbles;
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_page_fits_a_telephone_and_can_be_heard() {
-    let swarm = Swarm::start().await;
+/// A swarm with something on each page, and the pages.
+async fn furnished(swarm: &Swarm) -> (impl Sized, Vec<String>) {
     let drone =
-        Arc::new(ScriptedDrone::join(&swarm, "a-drone-with-a-name-of-some-length", &plans::epoch()).await);
-    let _heart = drone.heart();
+        Arc::new(ScriptedDrone::join(swarm, "a-drone-with-a-name-of-some-length", &plans::epoch()).await);
+    let heart = drone.heart();
     let long = format!("test/{}-1", "averylongname".repeat(6));
     let run = swarm.run(plans::epoch(), plans::plan(&[&long, "test/b-1", "test/c-1"], &[(1, 0)])).await;
     drone.build(&drone.claim(5).await.unwrap()).await;
     let claim = drone.claim(5).await.unwrap();
     drone.start(&claim).await.unwrap();
     send(&drone, &claim, 0, &"x".repeat(100_000)).await;
-    let browser = signed_in(&swarm, 500, 800).await;
-    let paths = [
+    let paths = vec![
         "/".to_owned(),
         "/runs".to_owned(),
         format!("/runs/{run}"),
@@ -184,6 +184,14 @@ async fn every_page_fits_a_telephone_and_can_be_heard() {
         "/events".to_owned(),
         "/runs/99".to_owned(),
     ];
+    (heart, paths)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_fits_a_telephone_and_can_be_heard() {
+    let swarm = Swarm::start().await;
+    let (_heart, paths) = furnished(&swarm).await;
+    let browser = signed_in(&swarm, 500, 800).await;
     // Chromium's windows are not narrower than 500 pixels: a telephone is its emulation.
     browser.telephone(360, 740).await;
     for path in &paths {
@@ -194,4 +202,34 @@ async fn every_page_fits_a_telephone_and_can_be_heard() {
     let complaints = browser.complaints().await;
     let expected = |complaint: &String| complaint.contains("/runs/99") && complaint.contains("404");
     assert!(complaints.iter().all(expected), "{complaints:?}");
+}
+
+/// Installed by tests/setup-host.
+fn axe() -> PathBuf {
+    cache().join("axe-4.12.1.min.js")
+}
+
+/// What axe-core finds against WCAG 2.2 A and AA, and its own advice, of which each rule names the elements.
+const VIOLATIONS: &str = "
+    return axe.run(document, { resultTypes: ['violations'] }).then((found) => found.violations.map(
+        (one) => one.id + ': ' + one.nodes.map((node) => node.html.slice(0, 100)).join(' ')));
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_satisfies_axe_in_light_and_dark() {
+    let swarm = Swarm::start().await;
+    let (_heart, paths) = furnished(&swarm).await;
+    let look = std::fs::read_to_string(axe()).unwrap() + VIOLATIONS;
+    let browser = signed_in(&swarm, 1200, 900).await;
+    for _theme in ["light", "dark"] {
+        for path in &paths {
+            open(&browser, &swarm, path).await;
+            let violations = browser.run(&look).await;
+            assert_eq!(violations, Value::Array(vec![]), "{path}");
+        }
+        browser.dark().await;
+    }
+    // It looks indeed.
+    let _ = browser.run("document.querySelector('main').append(document.createElement('img'))").await;
+    assert!(browser.run(&look).await[0].as_str().unwrap().starts_with("image-alt: "));
 }
