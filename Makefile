@@ -1,7 +1,7 @@
 # Build Swarm. Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does all of its
 # set-up on a fresh Debian 12 with git, build-essential, curl, a Rust toolchain, and root.
 
-.PHONY: demo test dist man docs chaos bench bench-binhost bench-queue bench-fleet bench-dashboard screenshots setup build lint sqlx sqlx-check fmt help
+.PHONY: demo test dist man gentoo package-check docs chaos bench bench-binhost bench-queue bench-fleet bench-dashboard screenshots setup build lint sqlx sqlx-check fmt help
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
@@ -88,6 +88,12 @@ man:   ## Manual pages and completions of `swarm`, in dist/man1 and dist/complet
 	set -e; swarm=$${CARGO_TARGET_DIR:-target}/debug/swarm; rm -rf dist/man1; $$swarm man dist/man1; \
 	for shell in bash zsh fish; do $$swarm completions $$shell >dist/completions/swarm.$$shell; done
 
+gentoo:   ## Gentoo's package of this version, in dist/gentoo/: source archives, and a repository with their ebuild.
+	version=$$(packaging/gentoo-archives dist/gentoo) && packaging/gentoo-repository dist/gentoo "$$version"
+
+package-check: setup   ## Install the live ebuild and a release's with real Portage, and remove them.
+	tests/packaging/emerge
+
 build:   ## Build all binaries.
 	$(CARGO) build --workspace
 
@@ -96,7 +102,9 @@ lint:   ## Format, clippy (warnings are errors), bans, licences, sources, shell 
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) deny check bans licenses sources
 	shellcheck -x tests/with-services tests/setup-host tests/demo tests/check-queries tests/check-units .ci/run
+	shellcheck -x packaging/gentoo-archives packaging/gentoo-repository tests/packaging/emerge tests/packaging/scan tests/packaging/tree
 	tests/check-units
+	tests/packaging/scan
 	cd tests/gentoo-box && shellcheck -x setup box selftest update-manifests lib/machine lib/init
 
 sqlx:   ## Renew .sqlx/ from the migrations and the queries.
