@@ -106,21 +106,11 @@ impl Mirror<'_> {
     /// Writes the commit's tree into the new directory `into`, and gives its content.
     pub async fn export(&self, commit: &str, into: &Path, limits: Limits) -> anyhow::Result<Digest> {
         let mut git = self.command(&["archive", "--format=tar"]).into_std();
-        git.arg(format!("{commit}^{{tree}}")).stdout(Stdio::piped());
-        let (commit, into) = (commit.to_owned(), into.to_owned());
-        let work = move || {
-            let mut git = git.spawn().context("cannot run git")?;
-            let archive = git.stdout.take().context("git has no output")?;
-            let content = unpack_tar(archive, &into, limits);
-            // The pipe is closed by now: git ends, whatever became of its archive.
-            let status = git.wait()?;
-            let content = content.with_context(|| format!("commit {commit} cannot be taken out"))?;
-            if !status.success() {
-                bail!("git archive of commit {commit} ended with {status}");
-            }
-            Ok(content)
-        };
-        tokio::task::spawn_blocking(work).await?
+        git.arg(format!("{commit}^{{tree}}"));
+        let into = into.to_owned();
+        let work = move || unpacked(git, &into, limits);
+        let content = tokio::task::spawn_blocking(work).await?;
+        content.with_context(|| format!("commit {commit} cannot be taken out"))
     }
 
     /// Whether the mirror has the commit, as a commit and not as a tag or a tree of that name.
@@ -154,6 +144,25 @@ impl Mirror<'_> {
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
     }
+}
+
+/// Unpacks the tar that git writes.
+fn unpacked(mut git: std::process::Command, into: &Path, limits: Limits) -> anyhow::Result<Digest> {
+    let mut git = git.stdout(Stdio::piped()).spawn().context("cannot run git")?;
+    let mut archive = git.stdout.take().context("git has no output")?;
+    let mut content = unpack_tar(&mut archive, into, limits).map_err(anyhow::Error::from);
+    if content.is_ok() {
+        // A tar is padded behind its end. git, whose padding nobody reads, would be ended by SIGPIPE.
+        content = io::copy(&mut archive, &mut io::sink()).map_err(Into::into).and(content);
+    }
+    // Whatever became of its archive, git ends now.
+    drop(archive);
+    let status = git.wait()?;
+    let content = content?;
+    if !status.success() {
+        bail!("git archive ended with {status}");
+    }
+    Ok(content)
 }
 
 /// Removes a mirror that has grown, and what a killed fetch left in one.
@@ -231,6 +240,29 @@ mod tests {
             let error = mirror.bring(&wrong).await.unwrap_err();
             assert!(format!("{error:#}").contains("cannot fetch from https://127.0.0.1:1/none"), "{error:#}");
         }
+    }
+
+    #[test]
+    fn what_is_padded_late_is_read_to_its_end() {
+        let place = tempfile::tempdir().unwrap();
+        let (work, tar) = (place.path().join("work"), place.path().join("tar"));
+        fs::create_dir(&work).unwrap();
+        let commit = repository(&work);
+        git(&work, &["archive", "--format=tar", "--output", tar.to_str().unwrap(), &commit]);
+        let script = |pause: &str, end: &str| {
+            let mut slow = Command::new("sh");
+            slow.args(["-ec", &format!("head -c -512 $0; {pause}; tail -c 512 $0; {end}")]).arg(&tar);
+            slow
+        };
+        // The reader is at the tar's end when the rest is written: it has made all directories.
+        let out = place.path().join("out");
+        let read = format!(
+            "until [ -e '{}' ]; do sleep 0.02; done; sleep 0.2",
+            out.join("profiles/repo_name").display()
+        );
+        unpacked(script(&read, ":"), &out, LIMITS).unwrap();
+        let error = unpacked(script(":", "exit 3"), &place.path().join("other"), LIMITS).unwrap_err();
+        assert!(error.to_string().contains("exit status: 3"), "{error}");
     }
 
     #[tokio::test]
