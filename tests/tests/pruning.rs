@@ -134,7 +134,7 @@ async fn years_of_history_stay_bounded_and_what_is_needed_stays() {
     let second: Vec<String> = second.fetch_all(&pool).await.unwrap();
     assert_eq!(second, ["test/p0x-1", "test/gone-1"], "the toolchain of a definition that drones hold");
     let history = History::of(history::of_target(&pool, RunId(1095)).await.unwrap());
-    let seconds = history.seconds(&"test/gone-1".parse().unwrap());
+    let seconds = history.seconds(&"test/gone-1".parse().unwrap(), None);
     assert_eq!(seconds, Some(60.0), "estimates outlive their runs");
     let mut tx = pool.begin().await.unwrap();
     let offered = succession::offers(&mut tx, RunId(1095), swarm_protocol::id::EpochId(1095)).await.unwrap();

@@ -8,7 +8,7 @@ use swarm_protocol::admin::World;
 use swarm_protocol::binhost::Provided;
 use swarm_protocol::drone::{Claim, Completion};
 use swarm_protocol::id::{BuildId, RunId};
-use swarm_protocol::plan::Plan;
+use swarm_protocol::plan::{About, Plan};
 use swarm_protocol::state::{FailureClass, PackageState, RunState};
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::swarm::{Swarm, target};
@@ -50,7 +50,7 @@ async fn promoted(swarm: &Swarm, drone: &ScriptedDrone, run: RunId) -> i64 {
             _ => break,
         }
     }
-    swarm.run_reaches(run, RunState::Promoted, 20).await.generation.unwrap().0
+    swarm.run_reaches(run, RunState::Promoted, 30).await.generation.unwrap().0
 }
 
 async fn public_index(swarm: &Swarm) -> String {
@@ -65,7 +65,7 @@ async fn a_trusted_drone_resolves_the_world_and_the_next_run_keeps_what_there_is
     swarm.admin.set_world(&target(), &world(&["test/program", "test/extra"])).await.unwrap();
     let first = swarm.unresolved_run().await;
     assert_eq!(swarm.admin.run(first).await.unwrap().epoch, None);
-    let resolution = drone.resolve(10).await.unwrap();
+    let resolution = drone.resolve(20).await.unwrap();
     assert_eq!(resolution.run, first);
     assert_eq!(resolution.world, world(&["test/extra", "test/program"]).world, "ordered, as a set is");
     assert!(!drone.staged(&target(), first, &resolution.ticket, "Packages").await.contains("CPV:"));
@@ -77,7 +77,7 @@ async fn a_trusted_drone_resolves_the_world_and_the_next_run_keeps_what_there_is
 
     // The second run is offered both, keeps the library, and builds two programs on it.
     let second = swarm.unresolved_run().await;
-    let resolution = drone.resolve(10).await.unwrap();
+    let resolution = drone.resolve(20).await.unwrap();
     let offered = drone.staged(&target(), second, &resolution.ticket, "Packages").await;
     assert_eq!(offered.matches("CPV:").count(), 2, "{offered}");
     let mut plan = plans::plan(&["test/program-2", "test/library-1", "test/extra-1"], &[(0, 1), (2, 1)]);
@@ -90,7 +90,7 @@ async fn a_trusted_drone_resolves_the_world_and_the_next_run_keeps_what_there_is
     // Its first version took no time, and of the other nobody knows but that its category takes none.
     assert!(swarm.package(second, "test/program-2").await.rank < 1.0);
     assert!(swarm.package(second, "test/extra-1").await.rank < 1.0);
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     assert_eq!(claim.closure[0].cpv.to_string(), "test/library-1");
     let path = &claim.closure[0].path;
     assert!(!drone.staged(&target(), second, &claim.ticket, path).await.is_empty(), "it can be fetched");
@@ -104,12 +104,12 @@ async fn a_trusted_drone_resolves_the_world_and_the_next_run_keeps_what_there_is
 
     // The third changes nothing, and publishes nothing.
     let third = swarm.unresolved_run().await;
-    let resolution = drone.resolve(10).await.unwrap();
+    let resolution = drone.resolve(20).await.unwrap();
     let plan = plans::plan(&["test/program-2", "test/library-1", "test/extra-1"], &[(0, 1), (2, 1)]);
     // Portage rejects one of the binaries, for a reason that another build would not remove.
     let kept = [("test/library-1", 1), ("test/extra-1", 1)];
     drone.resolved(&resolution, keeping(plan, &kept)).await.unwrap();
-    let run = swarm.run_reaches(third, RunState::Promoted, 20).await;
+    let run = swarm.run_reaches(third, RunState::Promoted, 30).await;
     assert_eq!(run.findings.len(), 1);
     assert_eq!(run.findings[0].atom.as_deref(), Some("test/program-2"));
     assert_eq!(run.reason.as_deref(), Some("nothing changed since generation 2"));
@@ -123,7 +123,7 @@ async fn failing(drone: &ScriptedDrone, claim: &Claim) {
 }
 
 async fn claim_of(drone: &ScriptedDrone, cpv: &str) -> Claim {
-    let claim = drone.claim(10).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     assert_eq!(claim.cpv.to_string(), cpv);
     claim
 }
@@ -178,7 +178,7 @@ async fn an_artifact_that_is_being_accepted_goes_over_too() {
     let _heart = drone.heart();
     let first =
         swarm.run(plans::epoch(), plans::plan(&["test/program-1", "test/library-1"], &[(0, 1)])).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let complete = drone.upload(&claim).await;
     swarm.binhost.take().unwrap().kill();
@@ -191,7 +191,7 @@ async fn an_artifact_that_is_being_accepted_goes_over_too() {
     swarm.start_binhost().await;
     swarm.package_reaches(second, "test/library-1", PackageState::Received).await;
     drone.forget(&claim);
-    let program = drone.claim(5).await.unwrap();
+    let program = drone.claim(30).await.unwrap();
     let library = drone.staged(&target(), second, &program.ticket, &program.closure[0].path).await;
     assert!(!library.is_empty(), "the new run's view has it");
     drone.build(&program).await;
@@ -205,8 +205,8 @@ async fn what_was_built_with_another_library_is_built_anew() {
     let (swarm, drone) = with_drone("one").await;
     let first =
         swarm.run(plans::epoch(), plans::plan(&["test/program-1", "test/library-1"], &[(0, 1)])).await;
-    drone.build(&drone.claim(5).await.unwrap()).await;
-    let old = drone.claim(5).await.unwrap();
+    drone.build(&drone.claim(30).await.unwrap()).await;
+    let old = drone.claim(30).await.unwrap();
     drone.start(&old).await.unwrap();
     let second =
         swarm.run(plans::epoch(), plans::plan(&["test/program-1", "test/library-2"], &[(0, 1)])).await;
@@ -224,7 +224,7 @@ async fn what_was_built_with_another_library_is_built_anew() {
 async fn a_cancelled_run_leaves_its_artifacts_to_the_next() {
     let (swarm, drone) = with_drone("one").await;
     let first = swarm.run(plans::epoch(), plans::flat(2)).await;
-    let built = drone.claim(5).await.unwrap();
+    let built = drone.claim(30).await.unwrap();
     drone.build(&built).await;
     swarm.admin.cancel_run(first).await.unwrap();
     let second = swarm.run(plans::epoch(), plans::flat(2)).await;
@@ -239,9 +239,9 @@ async fn a_cancelled_run_leaves_its_artifacts_to_the_next() {
 async fn a_resolve_that_portage_refuses_leaves_the_queue_alone() {
     let (swarm, drone) = with_drone("one").await;
     let first = swarm.run(plans::epoch(), plans::flat(2)).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     let second = swarm.unresolved_run().await;
-    let resolution = drone.resolve(10).await.unwrap();
+    let resolution = drone.resolve(20).await.unwrap();
     drone.unresolved(&resolution, FailureClass::Package).await.unwrap();
     drone.unresolved(&resolution, FailureClass::Package).await.expect("a repeated report is accepted");
     let failed = swarm.admin.run(second).await.unwrap();
@@ -255,7 +255,7 @@ async fn a_resolve_that_portage_refuses_leaves_the_queue_alone() {
 async fn a_run_survives_the_drones_that_lose_it_but_not_for_ever() {
     let (swarm, drone) = with_drone("one").await;
     let run = swarm.unresolved_run().await;
-    let lost = drone.resolve(10).await.unwrap();
+    let lost = drone.resolve(20).await.unwrap();
     assert_eq!(
         drone.resolve(0).await.map(|again| again.resolution),
         Some(lost.resolution),
@@ -270,10 +270,10 @@ async fn a_run_survives_the_drones_that_lose_it_but_not_for_ever() {
     assert!(restarted.resolve(1).await.is_none(), "the run rests");
     for _ in 0..3 {
         swarm.shift_clock(Duration::from_secs(31)).await;
-        let next = restarted.resolve(10).await.unwrap();
+        let next = restarted.resolve(20).await.unwrap();
         restarted.unresolved(&next, FailureClass::Infrastructure).await.unwrap();
     }
-    let failed = swarm.run_reaches(run, RunState::Failed, 10).await;
+    let failed = swarm.run_reaches(run, RunState::Failed, 30).await;
     assert!(failed.reason.unwrap().starts_with("5 drones could not resolve it"));
 }
 
@@ -281,17 +281,17 @@ async fn a_run_survives_the_drones_that_lose_it_but_not_for_ever() {
 async fn a_plan_against_a_former_generation_is_made_again() {
     let (swarm, drone) = with_drone("one").await;
     let first = swarm.run(plans::epoch(), plans::flat(1)).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     let second = swarm.unresolved_run().await;
-    let early = drone.resolve(10).await.unwrap();
+    let early = drone.resolve(20).await.unwrap();
     drone.build(&claim).await;
-    swarm.run_reaches(first, RunState::Promoted, 20).await;
+    swarm.run_reaches(first, RunState::Promoted, 30).await;
     drone.resolved(&early, plans::flat(1)).await.unwrap();
     assert_eq!(swarm.admin.run(second).await.unwrap().state, RunState::Resolving);
-    let again = drone.resolve(10).await.unwrap();
+    let again = drone.resolve(20).await.unwrap();
     assert_eq!(again.run, second);
     drone.resolved(&again, keeping(plans::flat(1), &[("test/p0x-1", 1)])).await.unwrap();
-    swarm.run_reaches(second, RunState::Promoted, 20).await;
+    swarm.run_reaches(second, RunState::Promoted, 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,7 +312,7 @@ async fn a_binhost_that_is_away_delays_a_resolve_and_harms_nothing() {
     assert_eq!(refused.code(), Some(Code::Unavailable));
     swarm.start_binhost().await;
     swarm.shift_clock(Duration::from_secs(31)).await;
-    let resolution = wait::until(20, "the run to be offered again", async || drone.resolve(1).await).await;
+    let resolution = wait::until(30, "the run to be offered again", async || drone.resolve(1).await).await;
     drone.resolved(&resolution, plans::flat(1)).await.unwrap();
     promoted(&swarm, &drone, run).await;
 }
@@ -330,7 +330,7 @@ async fn a_run_that_nobody_takes_is_an_alarm() {
     assert_eq!(degraded(&swarm).await, ["run 1 of box is not being resolved: no trusted drone is online"]);
     let drone = Arc::new(ScriptedDrone::join(&swarm, "one", &plans::epoch()).await);
     let _heart = drone.heart();
-    let resolution = drone.resolve(10).await.unwrap();
+    let resolution = drone.resolve(20).await.unwrap();
     assert!(degraded(&swarm).await.is_empty());
     drone.resolved(&resolution, plans::flat(1)).await.unwrap();
     // Nobody asks for work: this drone may have left the run's epoch.
@@ -342,4 +342,25 @@ async fn a_run_that_nobody_takes_is_an_alarm() {
     );
     promoted(&swarm, &drone, run).await;
     assert!(degraded(&swarm).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_that_was_never_built_is_expected_to_take_what_others_of_its_size_took() {
+    let (swarm, drone) = with_drone("one").await;
+    let sized = |cpvs: &[&str], mib: u64| {
+        let mut plan = plans::plan(cpvs, &[]);
+        for package in &mut plan.packages {
+            package.estimate_seconds = None;
+            package.about = Some(About { fetch_bytes: Some(mib << 20), ..About::default() });
+        }
+        plan
+    };
+    let known = ["test/a-1", "test/b-1", "test/c-1", "test/d-1", "test/e-1"];
+    let first = swarm.run(plans::epoch(), sized(&known, 10)).await;
+    drone.build_run(&swarm.admin, first).await;
+    swarm.run_reaches(first, RunState::Promoted, 30).await;
+    sqlx::query("UPDATE builds SET seconds = 60").execute(&swarm.database.pool).await.unwrap();
+    let second = swarm.run(plans::epoch(), sized(&["other/new-1"], 15)).await;
+    let rank = swarm.package(second, "other/new-1").await.rank;
+    assert!((rank - 60.0).abs() < 0.1, "{rank}");
 }

@@ -62,7 +62,8 @@ pub struct PlannedPackage {
     pub estimate_seconds: Option<f64>,
 }
 
-/// What a person wants to know of a planned package. Nothing is decided by it.
+/// What a person wants to know of a planned package. Nothing is decided by it, but that the size of its sources tells how
+/// long a package takes that was never built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct About {

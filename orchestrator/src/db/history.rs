@@ -24,11 +24,12 @@ const KEPT: i64 = 20;
 pub(super) async fn record(tx: &mut PgConnection, attempt: AttemptId) -> sqlx::Result<()> {
     sqlx::query!(
         "WITH new AS (
-             INSERT INTO builds (target_id, drone_id, cpv, seconds, memory_bytes, disk_bytes, halvings)
+             INSERT INTO builds (target_id, drone_id, cpv, seconds, memory_bytes, disk_bytes, halvings, fetch_bytes)
              SELECT r.target_id, a.drone_id, p.cpv,
                     COALESCE(NULLIF(u.install_seconds + u.build_seconds, 0),
                              extract(epoch FROM a.completed_at - COALESCE(o.started_at, a.started_at))::float8),
-                    COALESCE(u.peak_memory_bytes, 0), COALESCE(u.written_bytes, 0), a.halvings
+                    COALESCE(u.peak_memory_bytes, 0), COALESCE(u.written_bytes, 0), a.halvings,
+                    (p.about ->> 'fetch_bytes')::bigint
              FROM attempts a JOIN packages p ON p.id = a.package_id JOIN runs r ON r.id = p.run_id
                   LEFT JOIN attempts o ON o.id = a.continues LEFT JOIN attempt_usage u ON u.attempt_id = a.id
              WHERE a.id = $1 AND a.completed_at > a.started_at
@@ -48,7 +49,8 @@ pub(super) async fn record(tx: &mut PgConnection, attempt: AttemptId) -> sqlx::R
 /// The builds for the target of `run`, newest first.
 pub async fn of_target(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Vec<Build>> {
     let rows = sqlx::query!(
-        r#"SELECT b.cpv AS "cpv: Cpv", d.speed * b.seconds AS "seconds!", b.memory_bytes, b.disk_bytes, b.halvings
+        r#"SELECT b.cpv AS "cpv: Cpv", d.speed * b.seconds AS "seconds!", b.memory_bytes, b.disk_bytes, b.halvings,
+                  b.fetch_bytes
            FROM builds b JOIN drones d ON d.id = b.drone_id
            WHERE b.target_id = (SELECT target_id FROM runs WHERE id = $1) ORDER BY b.id DESC"#,
         run.0
@@ -61,6 +63,7 @@ pub async fn of_target(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Vec<
             disk_bytes: row.disk_bytes.unsigned_abs(),
         },
         halvings: row.halvings,
+        fetch_bytes: row.fetch_bytes.map(i64::unsigned_abs),
     });
     Ok(builds.collect())
 }
