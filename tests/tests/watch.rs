@@ -85,7 +85,7 @@ async fn the_screen_follows_the_swarm_through_a_restart() {
 
     let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
     swarm.run(plans::epoch(), plans::flat(3)).await;
-    let claim = drone.claim(20).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     terminal
         .shows("the run, its drone and what happened", |shown| {
             shown.contains("0/3 received") && shown.contains("ant ") && shown.contains("run.started")
@@ -105,6 +105,14 @@ async fn the_screen_follows_the_swarm_through_a_restart() {
     terminal.shows("help", |shown| shown.contains("from pane to pane")).await;
     terminal.press("Escape");
     terminal.shows("the runs again", |shown| !shown.contains("from pane to pane")).await;
+
+    // An orchestrator that does not answer holds up no key.
+    swarm.orchestrator.as_ref().unwrap().signal(Signal::STOP);
+    terminal.press("Enter");
+    terminal.shows("that it asks", |shown| shown.contains("The swarm is asked")).await;
+    terminal.press("Escape");
+    terminal.shows("the drones again", |shown| !shown.contains("The swarm is asked")).await;
+    swarm.orchestrator.as_ref().unwrap().signal(Signal::CONT);
 
     swarm.orchestrator.take().unwrap().kill();
     terminal.shows("that it is alone", |shown| shown.contains("not reached since")).await;

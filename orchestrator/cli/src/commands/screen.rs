@@ -65,6 +65,7 @@ async fn follow(context: &Context, terminal: &mut DefaultTerminal, first: Looked
     let mut looking =
         Box::pin(tokio::time::timeout(ANSWER + PAUSE, look(client, model.cursor.clone(), PAUSE)));
     let mut clock = tokio::time::interval(PAUSE);
+    let mut asking = None;
     loop {
         let silence = answered.elapsed();
         terminal.draw(|frame| view::draw(frame, &model, silence)).map_err(|error| unusable(&error))?;
@@ -86,6 +87,11 @@ async fn follow(context: &Context, terminal: &mut DefaultTerminal, first: Looked
                 looking = Box::pin(tokio::time::timeout(ANSWER + PAUSE, next));
                 Next::Go
             }
+            text = told(&mut asking) => {
+                asking = None;
+                model.told(printable(&text));
+                Next::Go
+            }
             _ = clock.tick() => Next::Go,
             _ = terminate.recv() => Next::Quit,
             _ = hangup.recv() => Next::Quit,
@@ -93,10 +99,8 @@ async fn follow(context: &Context, terminal: &mut DefaultTerminal, first: Looked
         match next {
             Next::Go => {}
             Next::Quit => return Ok(Exit::Ok),
-            Next::Ask(asked) => {
-                let text = answer(context, &asked).await.unwrap_or_else(|failure| failure.sentence());
-                model.told(printable(&text));
-            }
+            // The former answer, if it is still on its way, is for a question that was put away.
+            Next::Ask(asked) => asking = Some(Box::pin(answer(context, asked))),
         }
     }
 }
@@ -113,16 +117,26 @@ async fn look(
     Ok(Looked { status, events })
 }
 
-async fn answer(context: &Context, asked: &Asked) -> Result<String, Failure> {
+/// The answer, if there is a question.
+async fn told(asking: &mut Option<impl Future<Output = String> + Unpin>) -> String {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the swarm says, or why it says nothing.
+async fn answer(context: &Context, asked: Asked) -> String {
     let call = async {
         match asked {
-            Asked::Drone(name) => context.client.why_drone(name).await,
-            Asked::Package(id) => context.client.why_package(*id).await,
+            Asked::Drone(name) => context.client.why_drone(&name).await,
+            Asked::Package(id) => context.client.why_package(id).await,
         }
     };
     match tokio::time::timeout(ANSWER, call).await {
-        Ok(why) => Ok(why::shown(&why?)),
-        Err(_) => Err(Failure::unavailable("the orchestrator does not answer")),
+        Ok(Ok(why)) => why::shown(&why),
+        Ok(Err(error)) => Failure::from(error).sentence(),
+        Err(_) => "the orchestrator does not answer".to_owned(),
     }
 }
 

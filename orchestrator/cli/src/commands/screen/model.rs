@@ -59,6 +59,8 @@ const PANES: [Pane; 3] = [Pane::Runs, Pane::Drones, Pane::Events];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Over {
     Help,
+    /// The swarm is asked.
+    Asking,
     Text(String),
 }
 
@@ -112,9 +114,11 @@ impl Model {
         self.trouble = Some(why);
     }
 
-    /// What was asked for.
+    /// What was asked for. Who has put the question away wants no answer.
     pub(super) fn told(&mut self, text: String) {
-        self.over = Some(Over::Text(text));
+        if self.over == Some(Over::Asking) {
+            self.over = Some(Over::Text(text));
+        }
     }
 
     /// The line that is chosen in a pane, among those that there are.
@@ -152,7 +156,11 @@ impl Model {
                 let last = self.lines(self.pane).saturating_sub(1);
                 self.chosen[pane] = (self.chosen(self.pane) + 1).min(last);
             }
-            Key::Enter => return self.asked().map_or(Next::Go, Next::Ask),
+            Key::Enter => {
+                let Some(asked) = self.asked() else { return Next::Go };
+                self.over = Some(Over::Asking);
+                return Next::Ask(asked);
+            }
             Key::Quit | Key::Close | Key::Redraw => {}
         }
         Next::Go
@@ -194,6 +202,13 @@ mod tests {
             assert!(model.chosen(Pane::Runs) > before, "no quarantined package");
         }
         assert_eq!(model.pressed(Key::Enter), Next::Ask(Asked::Package(PackageId(24))));
+        assert_eq!(
+            (model.pressed(Key::Close), &model.over),
+            (Next::Go, &None),
+            "a key puts the question away"
+        );
+        model.told("late".to_owned());
+        assert_eq!(model.over, None, "and with it the answer");
         model.pressed(Key::NextPane);
         assert_eq!(model.pressed(Key::Enter), Next::Ask(Asked::Drone("ant".to_owned())));
         model.told("because".to_owned());

@@ -70,6 +70,7 @@ pub(super) fn draw(frame: &mut Frame, model: &Model, silence: Duration) {
     frame.render_widget(plain(" q quit   Tab pane   ↑↓ line   Enter why   ? help").dim(), foot);
     match &model.over {
         Some(Over::Help) => over(frame, "Help", HELP),
+        Some(Over::Asking) => over(frame, "Why", "The swarm is asked …"),
         Some(Over::Text(text)) => over(frame, "Why", text),
         None => {}
     }
@@ -276,6 +277,9 @@ mod tests {
         model.pressed(Key::Help);
         insta::assert_snapshot!(drawn(&model, 0, (100, 24)));
         model.pressed(Key::Close);
+        model.pressed(Key::NextPane);
+        model.pressed(Key::Enter);
+        assert!(drawn(&model, 0, (100, 24)).contains("The swarm is asked"));
         model.told("dev-lang/rust-1.85: it is ready.".to_owned());
         assert!(drawn(&model, 0, (100, 24)).contains("it is ready"));
     }
