@@ -8,6 +8,7 @@ use build_orchestrator::{db, embedded, server};
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use std::path::PathBuf;
+use swarm_protocol::admin::NewToken;
 use swarm_protocol::state::Role;
 use swarm_protocol::ticket::TicketSigner;
 use tracing_subscriber::EnvFilter;
@@ -127,6 +128,8 @@ async fn token(url: &SecretString, role: Role, label: &str) -> Result<String> {
     let pool = db::connect(url, 1).await.context("cannot connect to the database")?;
     let token =
         db::tokens::generate(role.as_str()).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    db::tokens::insert(&pool, &token, role, None, label).await?;
+    let mut tx = pool.begin().await?;
+    db::tokens::create(&mut tx, &token, &NewToken { role, label: label.to_owned() }).await?;
+    tx.commit().await?;
     Ok(token)
 }
