@@ -69,7 +69,7 @@ pub(crate) enum Command {
     /// The machines of the swarm, over SSH: what is on them, what shall be, and how it gets there.
     #[command(subcommand)]
     Fleet(fleet::Command),
-    /// Generations: what a target's clients see, and have seen.
+    /// Generations: what a target's clients see, and have seen; compare them, roll back.
     #[command(subcommand)]
     Generations(generation::Command),
     /// Do the nightly update of a target, as one call for cron: sync, push this workstation, begin a run.

@@ -207,7 +207,15 @@ fn listed(generations: &[Generation], target: &TargetName) -> String {
             generation.reason.clone().unwrap_or_default(),
         ]
     });
-    table(columns, &format!("Target {target} has no generation yet."), rows)
+    let table = table(columns, &format!("Target {target} has no generation yet."), rows);
+    let earlier = |one: &&Generation| one.state == GenerationState::Retired && one.removed_at.is_none();
+    match generations.iter().find(earlier) {
+        None => table,
+        Some(_) => format!(
+            "{table}\n\n`swarm generations diff {target}` shows what the current one changed, \
+             `swarm generations rollback {target}` goes back."
+        ),
+    }
 }
 
 #[cfg(test)]

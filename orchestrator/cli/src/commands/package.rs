@@ -201,7 +201,13 @@ fn shown(detail: &PackageDetail) -> String {
         ));
         rows.push(("published", artifact.published.to_string()));
     }
-    format!("{}\n\n{}", fields(&rows), attempt::listed(tries, detail.now))
+    let next = match package.state {
+        PackageState::Quarantined => {
+            format!("\n\n`swarm quarantine release {}` lets it be tried again.", package.id)
+        }
+        _ => String::new(),
+    };
+    format!("{}\n\n{}{next}", fields(&rows), attempt::listed(tries, detail.now))
 }
 
 /// What it is, who wants it, and why it is built.

@@ -99,7 +99,13 @@ fn listed(quarantined: &[Quarantined]) -> String {
             obstacle.reason.clone().unwrap_or_default(),
         ]
     });
-    table(columns, "Nothing is quarantined.", rows)
+    let table = table(columns, "Nothing is quarantined.", rows);
+    let Some(first) = quarantined.first() else { return table };
+    let id = first.obstacle.package;
+    format!(
+        "{table}\n\n`swarm package {id}` says more of it, with the telling lines; \
+         `swarm quarantine release {id}` lets it be tried again."
+    )
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ fn summary(status: &Status) -> String {
     for target in &status.targets {
         let runs = status.runs.iter().filter(|status| status.run.target == target.name);
         let runs: Vec<_> = runs.map(|run| format!("\n{}", of_run(run, status.now))).collect();
-        let runs = if runs.is_empty() { "\n  no open run".to_owned() } else { runs.concat() };
+        let runs =
+            if runs.is_empty() { format!("\n  no open run{}", first_steps(target)) } else { runs.concat() };
         blocks.push(format!("{}{runs}", of_target(target, status.now)));
     }
     blocks.push(of_drones(&status.drones, status.now));
@@ -55,6 +56,18 @@ fn of_target(target: &TargetStatus, now: DateTime<Utc>) -> String {
         _ => "no generation yet".to_owned(),
     };
     format!("{}: {current}; world set of {}", target.name, target.world)
+}
+
+/// What to do for a target that has nothing yet.
+fn first_steps(target: &TargetStatus) -> String {
+    let name = &target.name;
+    match target {
+        TargetStatus { current: Some(_), .. } => String::new(),
+        TargetStatus { world: 0, .. } => {
+            format!("; `swarm target push {name}` on a workstation says what it has")
+        }
+        _ => format!("; `swarm run start {name}` begins one"),
+    }
 }
 
 fn of_run(status: &RunStatus, now: DateTime<Utc>) -> String {
