@@ -1,5 +1,6 @@
 //! One attempt from its claim to its end: build, deliver, report; then its directories go.
 
+use crate::artifact::Artifact;
 use crate::build::{Build, Workshop};
 use crate::deliver;
 use crate::failure::Failure;
@@ -13,6 +14,7 @@ use crate::stop::Stop;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocol::drone::{Completion, Fail, HandBack, Usage};
+use swarm_protocol::request_id::{RequestId, on_behalf};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -23,7 +25,9 @@ const HAND_BACK_LIMIT: Duration = Duration::from_secs(5);
 pub async fn run(shop: &Arc<Workshop>, live: &Arc<Live>) {
     let claim = live.identity().claim.clone();
     let span = tracing::info_span!("attempt", attempt.begun = %claim.attempt, package.cpv = %claim.cpv);
-    run_in(shop, live).instrument(span).await;
+    // The lines of the orchestrator and of the binhost about it have its id, and not another for each call.
+    let id = RequestId::of(Some(format!("attempt.{}", claim.attempt).as_bytes()));
+    on_behalf(id, Box::pin(run_in(shop, live).instrument(span))).await;
 }
 
 async fn run_in(shop: &Arc<Workshop>, live: &Arc<Live>) {
@@ -57,9 +61,9 @@ async fn work(shop: &Arc<Workshop>, live: &Arc<Live>, guard: &Guard) -> Result<(
     log.close();
     let result = match result {
         // The barrier: nothing is reported before all of its log is there.
-        Ok(artifact) => {
+        Ok((artifact, uploading)) => {
             shipping.await??;
-            let completed = deliver::complete(&shop.link, live, &artifact, guard.usage()).await;
+            let completed = deliver::complete(&shop.link, live, &artifact, uploading, guard.usage()).await;
             completed.map(|completed| accepted(live, &completed))
         }
         Err(Stop::Failed(failure)) => {
@@ -73,17 +77,18 @@ async fn work(shop: &Arc<Workshop>, live: &Arc<Live>, guard: &Guard) -> Result<(
     result
 }
 
+/// Builds and uploads; the latter's time.
 async fn make(
     shop: &Workshop,
     live: &Live,
     dir: &AttemptDir,
     log: &Arc<BuildLog>,
     guard: &Guard,
-) -> Result<crate::artifact::Artifact, Stop> {
+) -> Result<(Artifact, Duration), Stop> {
     let artifact = Build { shop, live, dir, log, guard }.run().await?;
     log.note(&format!("artifact {} of {} bytes", artifact.digest, artifact.size));
-    deliver::upload(&shop.link, live, &artifact, log).await?;
-    Ok(artifact)
+    let uploading = deliver::upload(&shop.link, live, &artifact, log).await?;
+    Ok((artifact, uploading))
 }
 
 fn accepted(live: &Live, completed: &swarm_protocol::drone::Completed) {

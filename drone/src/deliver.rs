@@ -9,7 +9,7 @@ use crate::log::BuildLog;
 use crate::report::report;
 use crate::stage::Stage;
 use crate::stop::Stop;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use swarm_protocol::Code;
 use swarm_protocol::client::BinhostClient;
 use swarm_protocol::drone::{Complete, Completed, Completion, Usage};
@@ -22,9 +22,10 @@ const ACCEPTING_PAUSE: Duration = Duration::from_secs(2);
 const CORRUPTIONS: u32 = 3;
 
 /// Uploads `artifact`, repeating for as long as needed. Each failure is noted in the log, and so counts as progress:
-/// a drone that waits for a binhost has not stalled.
-pub async fn upload(link: &Link, live: &Live, artifact: &Artifact, log: &BuildLog) -> Result<(), Stop> {
+/// a drone that waits for a binhost has not stalled. Gives the time that it took.
+pub async fn upload(link: &Link, live: &Live, artifact: &Artifact, log: &BuildLog) -> Result<Duration, Stop> {
     live.enter(Stage::Uploading);
+    let began = Instant::now();
     let mut waits = backoff();
     let mut corruptions = 0;
     loop {
@@ -32,7 +33,7 @@ pub async fn upload(link: &Link, live: &Live, artifact: &Artifact, log: &BuildLo
             () = live.token().cancelled() => return Err(Stop::Cancelled),
             result = upload_once(link, live, artifact) => result?,
         };
-        let Err(error) = result else { return Ok(()) };
+        let Err(error) = result else { return Ok(began.elapsed()) };
         log.note(&format!("upload: {error}"));
         corruptions += u32::from(error.code() == Some(Code::DigestMismatch));
         let corrupted = error.code() == Some(Code::DigestMismatch) && corruptions < CORRUPTIONS;
@@ -67,13 +68,19 @@ pub async fn complete(
     link: &Link,
     live: &Live,
     artifact: &Artifact,
+    uploading: Duration,
     usage: Option<Usage>,
 ) -> Result<Completed, Stop> {
     live.enter(Stage::Completing);
     loop {
         let answer = report(link, live, |client, identity| async move {
-            let body =
-                Complete { fence: identity.fence(), built: artifact.digest, size: artifact.size, usage };
+            let body = Complete {
+                fence: identity.fence(),
+                built: artifact.digest,
+                size: artifact.size,
+                upload_seconds: Some(uploading.as_secs_f64()),
+                usage,
+            };
             client.complete(identity.claim.attempt, &body).await
         });
         let answer = answer.await?;

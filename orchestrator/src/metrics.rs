@@ -27,6 +27,7 @@ pub struct Metrics {
     hand_off_seconds: Histogram,
     claim_seconds: Histogram,
     build_seconds: Family<OfBuild, Histogram>,
+    upload_seconds: Histogram,
     receive_seconds: Histogram,
     request_seconds: Family<OfRequest, Histogram>,
 }
@@ -64,7 +65,7 @@ const FAILED: OfBuild = OfBuild { outcome: "failed" };
 const QUICK_SECONDS: [f64; 8] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5];
 /// What a call takes that may wait for others; long-polls wait for a minute.
 const CALL_SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 20.0, 60.0];
-/// What a build takes: seconds to half a day.
+/// What a build takes, or the upload of what it made: seconds to half a day.
 const BUILD_SECONDS: [f64; 12] =
     [1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 7200.0, 18_000.0, 43_200.0];
 
@@ -93,6 +94,8 @@ impl Default for Metrics {
         let claim_seconds = histogram("claim", "The transaction that gives a drone its packages", quick);
         let help = "From a package being ready and a drone waiting for it, to the drone's claim";
         let hand_off_seconds = histogram("hand_off", help, &CALL_SECONDS);
+        let help = "Uploads of artifacts to the binhost, with their repetitions";
+        let upload_seconds = histogram("upload", help, &BUILD_SECONDS);
         let help = "Receiving an artifact: from its completion to its staging and the package's transition";
         let receive_seconds = histogram("receive", help, &CALL_SECONDS);
         let build_seconds = Family::new_with_constructor(build_histogram as fn() -> Histogram);
@@ -119,6 +122,7 @@ impl Default for Metrics {
             hand_off_seconds,
             claim_seconds,
             build_seconds,
+            upload_seconds,
             receive_seconds,
             request_seconds,
         }
@@ -158,6 +162,11 @@ impl Metrics {
     /// A build ended on its drone, well or not.
     pub fn build(&self, completed: bool, seconds: f64) {
         self.build_seconds.get_or_create(if completed { &COMPLETED } else { &FAILED }).observe(seconds);
+    }
+
+    /// An artifact is on the binhost.
+    pub fn upload(&self, seconds: f64) {
+        self.upload_seconds.observe(seconds);
     }
 
     /// An artifact was received.

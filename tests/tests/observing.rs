@@ -9,7 +9,7 @@ use std::process::Command;
 use swarm_protocol::state::{FailureClass, RunState};
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::process::{Process, binary};
-use swarm_tests::swarm::{Swarm, answers};
+use swarm_tests::swarm::{Swarm, answers, target};
 use swarm_tests::{plans, wait};
 
 async fn metrics(swarm: &Swarm) -> String {
@@ -36,15 +36,16 @@ async fn what_the_swarm_does_is_measured() {
     assert_eq!(value(&before, r#"swarm_drones{state="online"}"#), Some(1.0));
     assert_eq!(value(&before, r#"swarm_drones{state="grounded"}"#), Some(0.0));
     assert_eq!(value(&before, "swarm_hand_off_seconds_count"), Some(0.0));
-    let claim = drone.claim(20).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.fail(&claim, FailureClass::Infrastructure).await;
     for _ in 0..2 {
-        drone.build(&drone.claim(20).await.unwrap()).await;
+        drone.build(&drone.claim(30).await.unwrap()).await;
     }
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     let after = metrics(&swarm).await;
     assert_eq!(value(&after, "swarm_hand_off_seconds_count"), Some(3.0), "{after}");
     assert!(value(&after, "swarm_claim_seconds_count") >= Some(3.0));
+    assert_eq!(value(&after, "swarm_upload_seconds_count"), Some(2.0));
     assert_eq!(value(&after, "swarm_receive_seconds_count"), Some(2.0));
     assert_eq!(value(&after, r#"swarm_packages{target="box",state="needed"}"#), None, "the run is over");
     let claims = r#"swarm_http_request_duration_seconds_count{method="POST",route="/api/v1/drone/claims",status="2xx"}"#;
@@ -119,7 +120,7 @@ async fn a_request_can_be_followed_through_the_logs() {
     }
     ask(&format!("{}/api/v1/attempts/31", swarm.url()), "cron.8").await;
     let log = |name: &str| swarm.path().join(format!("{name}.json"));
-    let answered = wait::until(10, "the lines to be written", async || {
+    let answered = wait::until(30, "the lines to be written", async || {
         lines(&log("build-orchestrator"), "cron.8").pop()
     })
     .await;
@@ -129,6 +130,11 @@ async fn a_request_can_be_followed_through_the_logs() {
     );
     assert_eq!(answered["span"]["http.route"], "/api/v1/attempts/{attempt}");
     for name in ["build-orchestrator", "build-binhost"] {
-        wait::until(10, "the lines to be written", async || lines(&log(name), "cron.7").pop()).await;
+        wait::until(30, "the lines to be written", async || lines(&log(name), "cron.7").pop()).await;
     }
+    // What the orchestrator asks the binhost for it has its id there.
+    let generations = format!("{}/api/v1/targets/{}/generations", swarm.url(), target());
+    let request = reqwest::Client::new().get(generations).header("x-request-id", "cron.9");
+    request.bearer_auth(&swarm.token).send().await.unwrap().error_for_status().unwrap();
+    wait::until(30, "the binhost's line", async || lines(&log("build-binhost"), "cron.9").pop()).await;
 }

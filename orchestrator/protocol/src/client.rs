@@ -11,6 +11,7 @@ use crate::gentoo::TargetName;
 use crate::id::GenerationNumber;
 use crate::kept::{Between, Diff, Kept};
 use crate::problem::{Code, Problem};
+use crate::request_id;
 use crate::resolution::Finding;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -98,7 +99,10 @@ impl Http {
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.base));
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(id) = request_id::current() {
+            request = request.header(request_id::HEADER, id.as_str());
+        }
         match &self.bearer {
             Some(bearer) => request.bearer_auth(bearer),
             None => request,

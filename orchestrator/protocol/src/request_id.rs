@@ -8,6 +8,20 @@ pub const HEADER: &str = "x-request-id";
 /// The longest that is taken over from outside, in characters.
 const LONGEST: usize = 64;
 
+tokio::task_local! {
+    static CURRENT: RequestId;
+}
+
+/// Does something on behalf of a request: what [`crate::client`] calls meanwhile has the same id.
+pub async fn on_behalf<F: Future>(id: RequestId, work: F) -> F::Output {
+    CURRENT.scope(id, work).await
+}
+
+/// On whose behalf this is done.
+pub(crate) fn current() -> Option<RequestId> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
 /// An id: up to 64 letters, digits, dots, hyphens and underscores, so that it can stand in any log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(String);
@@ -48,5 +62,12 @@ mod tests {
             assert_eq!(id.as_str().len(), 32, "{wrong:?}");
         }
         assert_ne!(RequestId::of(None), RequestId::of(None));
+    }
+
+    #[tokio::test]
+    async fn work_knows_on_whose_behalf_it_is_done() {
+        let id = RequestId::of(Some(b"cron.7"));
+        assert_eq!(on_behalf(id.clone(), async { current() }).await, Some(id));
+        assert_eq!(current(), None);
     }
 }

@@ -226,10 +226,16 @@ pub async fn complete(
     Path(attempt): Path<AttemptId>,
     Json(complete): Json<Complete>,
 ) -> Result<axum::Json<Completed>, ApiError> {
-    let Complete { fence, built, size, usage } = complete;
+    let Complete { fence, built, size, upload_seconds, usage } = complete;
+    if upload_seconds.is_some_and(|seconds| !seconds.is_finite() || seconds < 0.0) {
+        return Err(ApiError::new(Code::InvalidValue, "upload_seconds is not negative, and finite"));
+    }
     let note = Note { built_bytes: Some(size), usage: sane(usage.as_ref())?, ..by(drone) };
     let applied = app.apply(Subject::Attempt(attempt), &Transition::Complete { fence, built }, note).await?;
     measure(&app, &applied, true, usage.as_ref());
+    if let (Step::Change(_), Some(seconds)) = (applied.step, upload_seconds) {
+        app.metrics.upload(seconds);
+    }
     match receive::drive(&app, attempt).await {
         Ok(completed) => Ok(axum::Json(completed)),
         // The artifact is ours now; what failed here, the sweep repeats.

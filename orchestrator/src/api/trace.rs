@@ -1,4 +1,5 @@
-//! Around every request: its id, which goes into each log line of it and back to the client; how long it took.
+//! Around every request: its id, which goes into each log line of it, on to the binhost and back to the client; how long it
+//! took.
 
 use super::Shared;
 use axum::extract::{MatchedPath, Request, State};
@@ -7,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use std::time::Instant;
 use swarm_protocol::id::AttemptId;
-use swarm_protocol::request_id::{HEADER, RequestId};
+use swarm_protocol::request_id::{HEADER, RequestId, on_behalf};
 use tracing::field::{Empty, display};
 use tracing::{Instrument, debug, info_span};
 
@@ -26,7 +27,7 @@ pub async fn trace(State(app): State<Shared>, request: Request, next: Next) -> R
         span.record("attempt", display(attempt));
     }
     let mut response = async {
-        let response = next.run(request).await;
+        let response = on_behalf(id.clone(), next.run(request)).await;
         debug!(http.status = response.status().as_u16(), http.elapsed = ?began.elapsed(), "answered");
         response
     }

@@ -46,6 +46,9 @@ pub struct Complete {
     pub built: Digest,
     /// Its bytes.
     pub size: u64,
+    /// Wall-clock time of the upload, with its repetitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_seconds: Option<f64>,
     /// What the attempt used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,

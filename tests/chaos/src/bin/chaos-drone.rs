@@ -183,8 +183,9 @@ impl Drone {
         std::fs::write(&path, &bytes)?;
         let artifact = Artifact { path: path.clone(), size: bytes.len() as u64, digest: Digest::of(&bytes) };
         let log = BuildLog::create(&path.with_extension("log"), 1 << 20)?;
+        let mut uploading = Duration::ZERO;
         if deed != Deed::Phantom {
-            deliver::upload(&self.link, live, &artifact, &log)
+            uploading = deliver::upload(&self.link, live, &artifact, &log)
                 .await
                 .map_err(|stop| anyhow::anyhow!("{stop:?}"))?;
         }
@@ -195,11 +196,12 @@ impl Drone {
                 fence: identity.fence(),
                 built: artifact.digest,
                 size: artifact.size,
+                upload_seconds: None,
                 usage: None,
             };
             tokio::spawn(async move { drop(client.complete(identity.claim.attempt, &body).await) });
         }
-        let completed = deliver::complete(&self.link, live, &artifact, None).await;
+        let completed = deliver::complete(&self.link, live, &artifact, uploading, None).await;
         let completed = completed.map_err(|stop| anyhow::anyhow!("{stop:?}"))?;
         Ok(format!("{:?} {:?}", completed.result, completed.reason))
     }
