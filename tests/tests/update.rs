@@ -18,14 +18,14 @@ use swarm_tests::wait;
 const BINREPOS: &str = "etc/portage/binrepos.conf";
 const WORLD: &str = "var/lib/portage/world";
 
-/// Writes `swarm-test/NAME-VERSION`, which has a file that a user may change.
-fn ebuild(repository: &Path, name: &str, version: &str) {
+/// Writes `swarm-test/NAME-VERSION`, which has a file that a user may change, and `more`.
+fn ebuild(repository: &Path, name: &str, version: &str, more: &str) {
     let dir = repository.join("swarm-test").join(name);
     fs::create_dir_all(&dir).unwrap();
     let text = format!(
         "EAPI=8\nDESCRIPTION=\"test\"\nHOMEPAGE=\"https://example.org\"\nS=\"${{WORKDIR}}\"\nIUSE=\"extra\"\n\
          LICENSE=\"public-domain\"\nSLOT=\"0\"\nKEYWORDS=\"amd64\"\n\
-         src_install() {{ insinto /etc; echo ${{PV}} | newins - {name}.conf; }}\n"
+         src_install() {{ insinto /etc; echo ${{PV}} | newins - {name}.conf; }}\n{more}\n"
     );
     fs::write(dir.join(format!("{name}-{version}.ebuild")), text).unwrap();
 }
@@ -87,7 +87,7 @@ impl Scene {
         let swarm = machines::reachable_swarm(Settings::default()).await;
         let repository = machines::repository(&swarm);
         let configuration = configuration(swarm.path().join("files"), "");
-        ebuild(&repository, "left", "1");
+        ebuild(&repository, "left", "1", "");
         let drone = DroneMachine::start_at(&swarm, "ant", Place::default()).await;
         Self { swarm, repository, configuration, _drone: drone }
     }
@@ -145,9 +145,9 @@ async fn a_workstation_is_set_up_and_updated_and_told_what_is_lacking() {
     fs::remove_file(desk.path("etc/portage/package.use")).unwrap();
 
     // An update, beside a package that nobody pushed; a file that the user changed; a night that did not come.
-    ebuild(&scene.repository, "left", "2");
+    ebuild(&scene.repository, "left", "2", "");
     scene.promotes("swarm-test/left\n").await;
-    ebuild(&scene.repository, "right", "1");
+    ebuild(&scene.repository, "right", "1", "");
     fs::write(desk.path(WORLD), "swarm-test/left\nswarm-test/right\n").unwrap();
     fs::write(desk.path("etc/left.conf"), "mine\n").unwrap();
     let daily = NewNightly { host: "desk".to_owned(), period_seconds: 86_400 };
@@ -208,4 +208,34 @@ async fn nothing_is_installed_that_cannot_be_verified_or_reached() {
         &alone,
         &["Target box, from http://", "the orchestrator was not reached", "Nothing to install."],
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_emerge_fails_and_what_portage_refuses_have_exit_codes_of_their_own() {
+    let scene = Scene::new().await;
+    let picky = "pkg_preinst() { [[ ! -e ${EROOT}/etc/forbidden ]] || die 'not on this machine'; }";
+    ebuild(&scene.repository, "left", "1", picky);
+    ebuild(&scene.repository, "mine", "1", "");
+    scene.promotes("swarm-test/left\nswarm-test/mine\n").await;
+    let desk = Workstation::new(&scene.swarm, &scene.repository, "swarm-test/left\nswarm-test/mine\n");
+    desk.types("setup workstation box", 0);
+
+    fs::write(desk.path("etc/forbidden"), "").unwrap();
+    let failed = desk.types("update", 12);
+    contains(&failed.stdout, &["emerge failed, with exit status 1."]);
+    assert!(!desk.has("left-1"));
+    fs::remove_file(desk.path("etc/forbidden")).unwrap();
+    desk.types("update", 0);
+    assert!(desk.has("left-1") && desk.has("mine-1"));
+
+    // What this workstation has beside the target's world blocks the update of it.
+    ebuild(&scene.repository, "left", "2", "RDEPEND=\"!!swarm-test/mine\"");
+    scene.promotes("swarm-test/left\n").await;
+    let refused = desk.types("update", 11);
+    contains(&refused.stdout, &["Portage refuses the update as a whole", "swarm-test/mine"]);
+    assert!(desk.has("left-1") && desk.has("mine-1") && !desk.has("left-2"));
+    fs::write(desk.path(WORLD), "swarm-test/left\n").unwrap();
+    let _ = desk.machine.ok(&["emerge", "--quiet", "--unmerge", "swarm-test/mine"]);
+    desk.types("update", 0);
+    assert!(desk.has("left-2"));
 }
