@@ -34,7 +34,7 @@ impl Browser {
         let driver = Process::start(&mut command, &directory.path().join("driver.log"));
         let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         let url = format!("http://{}", port.address);
-        wait::until(20, "chromedriver to be ready", async || {
+        wait::until(30, "chromedriver to be ready", async || {
             let status: Value = client.get(format!("{url}/status")).send().await.ok()?.json().await.ok()?;
             status["value"]["ready"].as_bool().filter(|ready| *ready)
         })

@@ -56,7 +56,7 @@ impl CronMachine {
         command.arg(&tables).args(daemon);
         let init = Process::start(&mut command, &tables.join("log"));
         let machine = Self { tables, init };
-        wait::until(10, "the machine to be up", async || {
+        wait::until(30, "the machine to be up", async || {
             machine.child()?;
             machine.command(&["test", "-e", "/run/up"]).status().unwrap().success().then_some(())
         })

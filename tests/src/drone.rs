@@ -5,7 +5,7 @@ use crate::swarm::Swarm;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use swarm_protocol::client::{BinhostClient, ClientError, DroneClient};
+use swarm_protocol::client::{AdminClient, BinhostClient, ClientError, DroneClient};
 use swarm_protocol::drone::{
     Claim, ClaimRequest, Complete, Completed, Completion, Enrol, Fail, Fence, Heartbeat, HeartbeatAnswer,
     Held, OpenSession, Start,
@@ -18,10 +18,11 @@ use swarm_protocol::plan::Plan;
 use swarm_protocol::resolution::{
     Finding, FindingKind, HeldEpoch, Resolution, ResolveRequest, Resolved, Unresolved,
 };
-use swarm_protocol::state::FailureClass;
+use swarm_protocol::state::{FailureClass, RunState};
 use swarm_protocol::ticket::SignedTicket;
 use swarm_protocol::{Digest, PROTOCOL_VERSION};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 /// A drone with an open session.
 pub struct ScriptedDrone {
@@ -287,8 +288,10 @@ impl ScriptedDrone {
     pub async fn upload_bytes(&self, claim: &Claim, bytes: Vec<u8>) -> Complete {
         let (built, size) = (Digest::of(&bytes), bytes.len() as u64);
         let binhost = BinhostClient::new(&self.binhost_url, claim.ticket.0.clone());
+        let began = Instant::now();
         binhost.upload(built, size, bytes).await.unwrap();
-        Complete { fence: self.fence(claim), built, size, usage: None }
+        let upload_seconds = Some(began.elapsed().as_secs_f64());
+        Complete { fence: self.fence(claim), built, size, upload_seconds, usage: None }
     }
 
     /// Asks that an upload be accepted.
@@ -315,6 +318,15 @@ impl ScriptedDrone {
         self.forget(claim);
     }
 
+    /// Starts a claimed package, and fails it with what a compiler says.
+    pub async fn fail_to_compile(&self, claim: &Claim) {
+        self.start(claim).await.unwrap();
+        let (reason, excerpt) = ("compile failed".to_owned(), "x.c:7: error".to_owned());
+        let report = Fail { reason, excerpt, ..self.failure(claim, FailureClass::Package) };
+        self.client.fail(claim.attempt, &report).await.unwrap();
+        self.forget(claim);
+    }
+
     /// The same drone, which from now on speaks to the orchestrator at `url`.
     #[must_use]
     pub fn at(self, url: &str) -> Self {
@@ -325,6 +337,20 @@ impl ScriptedDrone {
     pub async fn build(&self, claim: &Claim) {
         self.start(claim).await.unwrap();
         self.build_started(claim).await;
+    }
+
+    /// Builds what it is given until the run has nothing left to build.
+    pub async fn build_run(&self, admin: &AdminClient, run: RunId) {
+        let held = self.held.lock().unwrap().clone();
+        self.beat_listing(held).await.unwrap();
+        let built = async {
+            while admin.run(run).await.unwrap().state == RunState::Building {
+                if let Some(claim) = self.claim(1).await {
+                    self.build(&claim).await;
+                }
+            }
+        };
+        timeout(Duration::from_mins(2), built).await.unwrap_or_else(|_| panic!("run {run} is not built"));
     }
 
     /// Builds to the end what it has started.

@@ -32,11 +32,11 @@ impl GitHttps {
         let socket = files.join("cgi.sock");
         let mut cgi = Command::new("/usr/sbin/fcgiwrap");
         let cgi = Process::start(cgi.args(["-c", "2", "-s", &format!("unix:{}", socket.display())]), &log);
-        wait::until(10, "fcgiwrap to listen", async || socket.exists().then_some(())).await;
+        wait::until(30, "fcgiwrap to listen", async || socket.exists().then_some(())).await;
         let mut nginx = Command::new("/usr/sbin/nginx");
         let nginx = Process::start(nginx.args(["-e", &format!("{here}/nginx.log"), "-c"]).arg(&config), &log);
         for port in &ports {
-            wait::until(10, "nginx to listen", async || TcpStream::connect(port.address).ok()).await;
+            wait::until(30, "nginx to listen", async || TcpStream::connect(port.address).ok()).await;
         }
         let authority = fs::read_to_string(files.join("authority.crt")).unwrap();
         let this = Self { work: work.to_owned(), authority, ports, _processes: [cgi, nginx] };

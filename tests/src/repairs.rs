@@ -2,7 +2,7 @@
 
 use crate::machines::{DroneMachine, Place, reachable_swarm};
 use crate::swarm::{Settings, Swarm};
-use crate::wait;
+use crate::{checker, wait};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +27,7 @@ struct Node {
 impl Ward {
     /// A swarm whose orchestrator may repair; `ladder` are lines of `[repair]`.
     pub async fn start(ladder: &str) -> Self {
-        let mut swarm = reachable_swarm(Settings::default()).await;
+        let mut swarm = reachable_swarm(Settings::soon_silent()).await;
         let keys = swarm.path().join("keys");
         fs::create_dir(&keys).unwrap();
         let made = Command::new("ssh-keygen")
@@ -110,7 +110,7 @@ impl Ward {
 
     /// The kinds of the events about repairs, in order, with what they say.
     pub async fn events(&self) -> Vec<(String, serde_json::Value)> {
-        let events = self.swarm.admin.events("0").await.unwrap().events;
+        let events = checker::read(&self.swarm.admin, &self.swarm.database.pool).await;
         let about = events.into_iter().filter(|event| event.kind.starts_with("repair."));
         about.map(|event| (event.kind, event.data)).collect()
     }

@@ -69,10 +69,21 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             address: Ipv4Addr::LOCALHOST.into(),
-            times: "heartbeat_seconds = 1\ngrace_seconds = 4\nmaintenance_seconds = 1\n",
+            times: "heartbeat_seconds = 1\ngrace_seconds = 30\nmaintenance_seconds = 1\n",
             retries: "first_pause_seconds = 0\n",
             gate: "",
             tables: String::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// A drone that is not heard for four seconds is silent. Elsewhere a busy machine shall make none so.
+    #[must_use]
+    pub fn soon_silent() -> Self {
+        Self {
+            times: "heartbeat_seconds = 1\ngrace_seconds = 4\nmaintenance_seconds = 1\n",
+            ..Self::default()
         }
     }
 }
@@ -200,7 +211,7 @@ impl Swarm {
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
         self.redis = Some(Process::start(&mut command, &self.path().join("redis.log")));
-        wait::until(10, "Redis to listen", async || {
+        wait::until(30, "Redis to listen", async || {
             std::os::unix::net::UnixStream::connect(&socket).is_ok().then_some(())
         })
         .await;
@@ -250,7 +261,7 @@ impl Swarm {
 
     /// Waits until the package with this cpv stands in `state`.
     pub async fn package_reaches(&self, run: RunId, cpv: &str, state: PackageState) {
-        wait::until(20, &format!("{cpv} to be {state}"), async || {
+        wait::until(30, &format!("{cpv} to be {state}"), async || {
             (self.package(run, cpv).await.state == state).then_some(())
         })
         .await;

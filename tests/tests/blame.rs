@@ -20,7 +20,7 @@ async fn state(swarm: &Swarm, name: &str) -> DroneState {
 }
 
 async fn reaches(swarm: &Swarm, drone: &ScriptedDrone, name: &str, wanted: DroneState) {
-    wait::until(20, "the drone's state", async || {
+    wait::until(30, "the drone's state", async || {
         drone.beat(&[]).await.unwrap();
         (state(swarm, name).await == wanted).then_some(())
     })
@@ -33,13 +33,13 @@ async fn a_drone_on_probation_has_one_try_and_then_rests_twice_as_long() {
     swarm.run(plans::epoch(), plans::flat(12)).await;
     let drone = ScriptedDrone::join(&swarm, "broken", &plans::epoch()).await;
     for _ in 0..5 {
-        let claim = drone.claim(5).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         drone.fail(&claim, FailureClass::Infrastructure).await;
     }
     assert_eq!(state(&swarm, "broken").await, DroneState::Grounded);
     swarm.shift_clock(Duration::from_secs(3601)).await;
     reaches(&swarm, &drone, "broken", DroneState::Online).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.fail(&claim, FailureClass::Infrastructure).await;
     assert_eq!(state(&swarm, "broken").await, DroneState::Grounded, "one try");
     swarm.shift_clock(Duration::from_secs(3601)).await;
@@ -50,10 +50,10 @@ async fn a_drone_on_probation_has_one_try_and_then_rests_twice_as_long() {
     swarm.shift_clock(Duration::from_secs(3601)).await;
     reaches(&swarm, &drone, "broken", DroneState::Online).await;
     // Something built: it is as good as any.
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.build(&claim).await;
     for _ in 0..4 {
-        let claim = drone.claim(5).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         drone.fail(&claim, FailureClass::Infrastructure).await;
     }
     assert_eq!(state(&swarm, "broken").await, DroneState::Online);
@@ -67,12 +67,12 @@ async fn a_drone_that_fails_what_others_build_is_grounded() {
     let bad = ScriptedDrone::join(&swarm, "bad-memory", &plans::epoch()).await;
     let good = ScriptedDrone::join(&swarm, "good", &plans::epoch()).await;
     for _ in 0..3 {
-        let claim = bad.claim(5).await.unwrap();
+        let claim = bad.claim(30).await.unwrap();
         bad.fail(&claim, FailureClass::Package).await;
     }
     assert_eq!(state(&swarm, "bad-memory").await, DroneState::Online, "it may be the packages' fault");
     for _ in 0..3 {
-        let claim = good.claim(20).await.unwrap();
+        let claim = good.claim(30).await.unwrap();
         good.build(&claim).await;
         bad.beat(&[]).await.unwrap();
     }
@@ -89,10 +89,10 @@ async fn a_run_in_which_everything_fails_everywhere_is_frozen_until_a_person_let
     let first = ScriptedDrone::join(&swarm, "first", &plans::epoch()).await;
     let second = ScriptedDrone::join(&swarm, "second", &plans::epoch()).await;
     for drone in [&first, &second, &first, &second, &first] {
-        let claim = drone.claim(5).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         drone.fail(&claim, FailureClass::Package).await;
     }
-    let frozen = swarm.run_reaches(run, RunState::Frozen, 20).await;
+    let frozen = swarm.run_reaches(run, RunState::Frozen, 30).await;
     let reason = frozen.reason.unwrap();
     assert!(reason.starts_with("5 packages in a row failed on 2 drones"), "{reason}");
     assert!(first.claim(1).await.is_none(), "nothing is built in a frozen run");
@@ -101,7 +101,7 @@ async fn a_run_in_which_everything_fails_everywhere_is_frozen_until_a_person_let
     }
     let thawed = swarm.admin.thaw_run(run).await.unwrap();
     assert_eq!(thawed.state, RunState::Building);
-    let claim = first.claim(20).await.unwrap();
+    let claim = first.claim(30).await.unwrap();
     first.build(&claim).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }

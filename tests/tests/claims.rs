@@ -93,7 +93,7 @@ async fn a_waiting_drone_gets_a_package_as_soon_as_its_last_wait_is_received() {
     let builder = Arc::new(ScriptedDrone::join(&swarm, "builder", &plans::epoch()).await);
     let waiter = Arc::new(ScriptedDrone::join(&swarm, "waiter", &plans::epoch()).await);
     let _hearts = [builder.heart(), waiter.heart()];
-    let library = builder.claim(5).await.unwrap();
+    let library = builder.claim(30).await.unwrap();
     assert_eq!(library.cpv.to_string(), "test/library-1");
     assert!(library.closure.is_empty());
     let waiting = tokio::spawn({
@@ -110,7 +110,7 @@ async fn a_waiting_drone_gets_a_package_as_soon_as_its_last_wait_is_received() {
     assert_eq!(program.closure[0].published, staged.published);
     assert_eq!(program.closure[0].path, staged.path);
     waiter.build(&program).await;
-    let run = swarm.run_reaches(run, RunState::Promoted, 20).await;
+    let run = swarm.run_reaches(run, RunState::Promoted, 30).await;
     assert_eq!(run.generation.map(|generation| generation.0), Some(1));
     assert_eq!((run.counts.total, run.counts.received, run.counts.succeeded), (2, 2, 2));
     checker::check(&swarm.admin, &swarm.database.pool).await;
@@ -124,13 +124,13 @@ async fn a_dead_redis_delays_and_nothing_else() {
     swarm.redis.take().unwrap().kill();
     let run = swarm.run(plans::epoch(), plans::flat(20)).await;
     for _ in 0..20 {
-        let claim = drone.claim(10).await.expect("claims go on without Redis");
+        let claim = drone.claim(30).await.expect("claims go on without Redis");
         drone.build(&claim).await;
     }
     let ready: serde_json::Value =
         reqwest::get(format!("{}/readyz", swarm.url())).await.unwrap().json().await.unwrap();
     assert_eq!(ready["status"], "degraded", "the swarm says that something is missing: {ready}");
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
@@ -156,7 +156,7 @@ async fn a_draining_drone_gets_nothing_until_it_resumes() {
     swarm.admin.order_drone("one", DroneOrder::Drain).await.unwrap();
     assert!(drone.claim(0).await.is_none());
     swarm.admin.order_drone("one", DroneOrder::Resume).await.unwrap();
-    assert!(drone.claim(5).await.is_some());
+    assert!(drone.claim(30).await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,11 +192,11 @@ async fn a_persons_wish_goes_before_rank() {
     assert_eq!(swarm.package(run, "test/long-1").await.priority, 0);
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
     for cpv in ["test/its-library-1", "test/wanted-1", "test/long-1", "test/behind-long-1"] {
-        let claim = drone.claim(5).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         assert_eq!(claim.cpv.to_string(), cpv);
         drone.build(&claim).await;
     }
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     let error = swarm.admin.prioritise(wanted.id, 1).await.unwrap_err();
     assert_eq!(error.code(), Some(Code::WrongState));
     checker::check(&swarm.admin, &swarm.database.pool).await;

@@ -6,29 +6,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use swarm_protocol::Code;
 use swarm_protocol::client::AdminClient;
-use swarm_protocol::drone::{Claim, Fail, LogChunk};
-use swarm_protocol::id::TokenId;
-use swarm_protocol::state::{FailureClass, PackageState, RunState};
+use swarm_protocol::drone::LogChunk;
+use swarm_protocol::id::{RunId, TokenId};
+use swarm_protocol::state::{PackageState, RunState};
 use swarm_tests::cli::{self, json, ok, types, types_with};
 use swarm_tests::drone::ScriptedDrone;
 use swarm_tests::process::binary;
 use swarm_tests::swarm::{Settings, Swarm};
 use swarm_tests::{checker, plans, wait};
-
-async fn fails(drone: &ScriptedDrone, claim: &Claim) {
-    drone.start(claim).await.unwrap();
-    let (reason, excerpt) = ("compile failed".to_owned(), "x.c:7: error".to_owned());
-    let report = Fail { reason, excerpt, ..drone.failure(claim, FailureClass::Package) };
-    drone.client.fail(claim.attempt, &report).await.unwrap();
-    drone.forget(claim);
-}
-
-/// Builds whatever there is until nothing comes for a while.
-async fn builds_all(drone: &ScriptedDrone) {
-    while let Some(claim) = drone.claim(2).await {
-        drone.build(&claim).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_world_set_is_pushed() {
@@ -93,7 +78,7 @@ async fn a_run_from_its_start_to_its_generation() {
 
     let mut watch = cli::command(&swarm, "run watch 1");
     let watch = tokio::task::spawn_blocking(move || cli::Said::from(watch.output().unwrap()));
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let status = json(&swarm, "status box").await;
     let counts = &status["runs"][0]["counts"];
@@ -118,7 +103,7 @@ async fn a_run_from_its_start_to_its_generation() {
     let complete = drone.upload(&claim).await;
     drone.complete(&claim, &complete).await.unwrap();
     drone.forget(&claim);
-    builds_all(&drone).await;
+    drone.build_run(&swarm.admin, RunId(1)).await;
     let said = watch.await.unwrap();
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stdout.starts_with("run 1 of box: building, 0 of 3 received"), "{said:?}");
@@ -140,8 +125,8 @@ async fn watching_outlives_the_orchestrator_and_draws_bars_on_a_terminal() {
     let mut swarm = Swarm::start().await;
     let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
     let _heart = drone.heart();
-    swarm.run(plans::epoch(), plans::flat(2)).await;
-    let claim = drone.claim(5).await.unwrap();
+    let run = swarm.run(plans::epoch(), plans::flat(2)).await;
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     // util-linux's `script` gives it a terminal.
     let typed = format!("{} run watch 1", binary("swarm").display());
@@ -158,7 +143,7 @@ async fn watching_outlives_the_orchestrator_and_draws_bars_on_a_terminal() {
         .unwrap();
     let watch = tokio::task::spawn_blocking(move || watch.wait_with_output().unwrap());
     let shows = async |text: &str| {
-        wait::until(20, &format!("the terminal to show {text}"), async || {
+        wait::until(30, &format!("the terminal to show {text}"), async || {
             std::fs::read_to_string(&log).ok()?.contains(text).then_some(())
         })
         .await;
@@ -173,7 +158,7 @@ async fn watching_outlives_the_orchestrator_and_draws_bars_on_a_terminal() {
     drone.complete(&claim, &complete).await.unwrap();
     drone.forget(&claim);
     shows("1/2").await;
-    builds_all(&drone).await;
+    drone.build_run(&swarm.admin, run).await;
     assert!(watch.await.unwrap().status.success());
     shows("Run 1 of box is promoted as generation 1, 2 packages.").await;
 }
@@ -187,8 +172,8 @@ async fn a_quarantined_package_is_listed_and_released() {
     ];
     let plan = plans::plan(&["test/a-1", "test/b-1", "test/c-1"], &[(1, 0), (2, 1)]);
     let run = swarm.run(plans::epoch(), plan).await;
-    fails(&ant, &ant.claim(5).await.unwrap()).await;
-    fails(&bee, &bee.claim(5).await.unwrap()).await;
+    ant.fail_to_compile(&ant.claim(30).await.unwrap()).await;
+    bee.fail_to_compile(&bee.claim(30).await.unwrap()).await;
     let said = types(&swarm, "run watch 1").await;
     assert_eq!(said.code, 3, "{said:?}");
     assert!(said.stdout.contains("`swarm quarantine list --run 1` says why"), "{said:?}");
@@ -202,9 +187,8 @@ async fn a_quarantined_package_is_listed_and_released() {
     assert!(ok(&swarm, "quarantine release test/a").await.starts_with("test/a-1 may be tried again"));
     assert_eq!(swarm.admin.run(run).await.unwrap().state, RunState::Building);
     assert_eq!(ok(&swarm, "quarantine release --all").await, "Nothing is quarantined.\n");
-    ant.beat(&[]).await.unwrap();
-    builds_all(&ant).await;
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    ant.build_run(&swarm.admin, run).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
@@ -216,13 +200,13 @@ async fn a_pause_after_a_failure_is_ended() {
     let run = swarm.run(plans::epoch(), plans::flat(1)).await;
     let said = types(&swarm, "retry p0x").await;
     assert!(said.code == 1 && said.stderr.ends_with("(wrong_state)\n"), "{said:?}");
-    fails(&ant, &ant.claim(5).await.unwrap()).await;
+    ant.fail_to_compile(&ant.claim(30).await.unwrap()).await;
     assert!(ok(&swarm, "package p0x").await.contains("`swarm retry 1` ends the pause"));
     let bee = ScriptedDrone::join(&swarm, "bee", &plans::epoch()).await;
     assert!(bee.claim(0).await.is_none(), "it waits");
     assert_eq!(ok(&swarm, "retry p0x").await, "test/p0x-1 may be tried again at once.\n");
-    bee.build(&bee.claim(5).await.unwrap()).await;
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    bee.build(&bee.claim(30).await.unwrap()).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
@@ -231,7 +215,7 @@ async fn a_grounded_drone_gives_back_what_it_has_not_started() {
     let swarm = Swarm::start().await;
     let ant = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
     let run = swarm.run(plans::epoch(), plans::flat(2)).await;
-    let (started, held) = (ant.claim(5).await.unwrap(), ant.claim(5).await.unwrap());
+    let (started, held) = (ant.claim(30).await.unwrap(), ant.claim(30).await.unwrap());
     ant.start(&started).await.unwrap();
     let said = ok(&swarm, "drone ground ant --for 30m").await;
     // The answer tells it already: no turn of a loop lies between.
@@ -251,9 +235,8 @@ async fn a_grounded_drone_gives_back_what_it_has_not_started() {
         "the newer order counts"
     );
     assert!(ok(&swarm, "drone resume ant").await.starts_with("Drone ant is online"));
-    ant.beat(&[]).await.unwrap();
-    builds_all(&ant).await;
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    ant.build_run(&swarm.admin, run).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     ok(&swarm, "drone drain ant").await;
     let said = types(&swarm, "drone ground ant").await;
     assert!(said.code == 1 && said.stderr.contains("resume it before"), "{said:?}");
@@ -268,15 +251,15 @@ async fn what_a_distrusted_drone_made_is_withdrawn_and_built_anew() {
     // a is the evil drone's; b is built with it, d with b; c has nothing to do with it.
     let plan = plans::plan(&["test/a-1", "test/b-1", "test/c-1", "test/d-1"], &[(1, 0), (3, 1)]);
     let first = swarm.run(plans::epoch(), plan.clone()).await;
-    evil.build(&evil.claim(5).await.unwrap()).await;
-    builds_all(&good).await;
-    swarm.run_reaches(first, RunState::Promoted, 20).await;
+    evil.build(&evil.claim(30).await.unwrap()).await;
+    good.build_run(&swarm.admin, first).await;
+    swarm.run_reaches(first, RunState::Promoted, 30).await;
 
     let other = plans::plan(&["test/e-1", "test/f-1", "test/g-1"], &[]);
     let second = swarm.run(plans::epoch(), other).await;
     evil.beat(&[]).await.unwrap();
-    evil.build(&evil.claim(5).await.unwrap()).await;
-    let held = evil.claim(5).await.unwrap();
+    evil.build(&evil.claim(30).await.unwrap()).await;
+    let held = evil.claim(30).await.unwrap();
     evil.start(&held).await.unwrap();
     let complete = evil.upload(&held).await;
 
@@ -305,9 +288,8 @@ async fn what_a_distrusted_drone_made_is_withdrawn_and_built_anew() {
         .map(|p| p.cpv.to_string())
         .collect();
     assert_eq!(received, ["test/c-1"]);
-    good.beat(&[]).await.unwrap();
-    builds_all(&good).await;
-    swarm.run_reaches(third, RunState::Promoted, 20).await;
+    good.build_run(&swarm.admin, third).await;
+    swarm.run_reaches(third, RunState::Promoted, 30).await;
     assert_eq!(json(&swarm, "drone distrust evil").await["published"], serde_json::json!([]));
 }
 
@@ -319,7 +301,7 @@ async fn a_log_is_followed_to_its_end() {
     swarm.run(plans::epoch(), plans::flat(1)).await;
     let said = types(&swarm, "log p0x").await;
     assert!(said.code == 5 && said.stderr.contains("no drone has tried test/p0x-1 yet"), "{said:?}");
-    let claim = ant.claim(5).await.unwrap();
+    let claim = ant.claim(30).await.unwrap();
     ant.start(&claim).await.unwrap();
     let writes = async |sequence, text: &str| {
         let zstd_base64 = BASE64_STANDARD.encode(zstd::encode_all(text.as_bytes(), 1).unwrap());
@@ -332,7 +314,7 @@ async fn a_log_is_followed_to_its_end() {
     let mut follow = cli::command(&swarm, "log p0x --follow");
     let mut follow = follow.stdout(std::fs::File::create(&output).unwrap()).spawn().unwrap();
     let shows = async |text: &str| {
-        wait::until(10, "the log to be shown", async || {
+        wait::until(30, "the log to be shown", async || {
             (std::fs::read_to_string(&output).unwrap() == text).then_some(())
         })
         .await;
@@ -342,9 +324,9 @@ async fn a_log_is_followed_to_its_end() {
     writes(1, ">>> Compiling\n").await;
     shows(">>> Unpacking\n>>> Compiling\n").await;
     assert!(follow.try_wait().unwrap().is_none(), "the attempt lives");
-    fails(&ant, &claim).await;
+    ant.fail_to_compile(&claim).await;
     writes(2, "the last line\n").await;
-    wait::until(10, "the end of the log", async || follow.try_wait().unwrap()).await;
+    wait::until(30, "the end of the log", async || follow.try_wait().unwrap()).await;
     shows(">>> Unpacking\n>>> Compiling\nthe last line\n").await;
     assert_eq!(ok(&swarm, "log 1").await, ">>> Unpacking\n>>> Compiling\nthe last line\n");
 }
@@ -383,7 +365,9 @@ async fn tokens_are_revoked_and_an_admins_is_always_left() {
     let (first, second) = tokio::join!(swarm.admin.revoke_token(desk), other.revoke_token(own));
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
     let left = if first.is_ok() { &swarm.admin } else { &other };
-    let events = left.events("0").await.unwrap().events;
+    let events = checker::read(left, &swarm.database.pool).await;
+    let made: Vec<_> = events.iter().filter(|event| event.kind == "token.created").collect();
+    assert_eq!(made.len(), 4, "with the first, which `build-orchestrator token` made");
     let revoked: Vec<_> = events.iter().filter(|event| event.kind == "token.revoked").collect();
     assert_eq!(revoked.len(), 2);
     assert_eq!(revoked[0].data, serde_json::json!({ "role": "viewer", "label": "wall" }));

@@ -46,8 +46,9 @@ impl Builder {
     /// A run of these packages, which are built already or kept from the run before.
     async fn run(&self, packages: &[(&str, &str)], edges: &[(u32, u32)]) -> RunId {
         let run = self.swarm.run(plans::epoch(), plan(packages, edges)).await;
-        self.drone.beat(&[]).await.unwrap();
-        while let Some(claim) = self.drone.claim(1).await {
+        while self.swarm.admin.run(run).await.unwrap().state == RunState::Building {
+            self.drone.beat(&[]).await.unwrap();
+            let Some(claim) = self.drone.claim(1).await else { continue };
             let path = format!("{}/{}-{}.gpkg.tar", claim.cpv.cp(), claim.cpv.pf(), claim.build_id);
             let bytes = fs::read(self.machine.root().join("var/cache/binpkgs").join(path)).unwrap();
             self.drone.start(&claim).await.unwrap();
@@ -61,14 +62,14 @@ impl Builder {
 
     async fn promoted(&self, packages: &[(&str, &str)], edges: &[(u32, u32)]) {
         let run = self.run(packages, edges).await;
-        self.swarm.run_reaches(run, RunState::Promoted, 20).await;
+        self.swarm.run_reaches(run, RunState::Promoted, 30).await;
     }
 
     /// A run that is refused for these reasons; what `swarm run show` says of it.
     async fn refused(&self, packages: &[(&str, &str)], kinds: &[FindingKind]) -> String {
         let before = self.index().await;
         let id = self.run(packages, &[]).await;
-        let run = self.swarm.run_reaches(id, RunState::Failed, 20).await;
+        let run = self.swarm.run_reaches(id, RunState::Failed, 30).await;
         assert_eq!(run.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), kinds, "{run:#?}");
         let generations = self.swarm.admin.generations(&target()).await.unwrap();
         let refused = generations.iter().find(|generation| generation.run == Some(id)).unwrap();

@@ -68,10 +68,10 @@ async fn what_happens_is_seen_without_a_reload() {
 
     open(&browser, &swarm, &format!("/runs/{run}")).await;
     live(&browser).await;
-    drone.build(&drone.claim(5).await.unwrap()).await;
+    drone.build(&drone.claim(30).await.unwrap()).await;
     shows(&browser, "1 of 2 received").await;
-    drone.build(&drone.claim(5).await.unwrap()).await;
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    drone.build(&drone.claim(30).await.unwrap()).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     shows(&browser, "generation 1").await;
     complains_of_nothing(&browser).await;
 }
@@ -82,7 +82,7 @@ async fn a_log_is_followed_and_injects_nothing() {
     let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
     let _heart = drone.heart();
     swarm.run(plans::epoch(), plans::plan(&["test/a-1"], &[])).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let hostile = "</pre><script>window.owned = 1</script><img src=/x onerror='window.owned = 1'>";
     send(&drone, &claim, 0, &format!("{hostile}\n\x1b]0;owned\x07x.c: error: {hostile}\n")).await;
@@ -111,8 +111,8 @@ async fn a_rollback_with_the_keyboard() {
     let _heart = drone.heart();
     for cpv in ["test/a-1", "test/a-2"] {
         let run = swarm.run(plans::epoch(), plans::plan(&[cpv], &[])).await;
-        drone.build(&drone.claim(5).await.unwrap()).await;
-        swarm.run_reaches(run, RunState::Promoted, 20).await;
+        drone.build(&drone.claim(30).await.unwrap()).await;
+        swarm.run_reaches(run, RunState::Promoted, 30).await;
     }
     let browser = signed_in(&swarm, 1200, 900).await;
     open(&browser, &swarm, &format!("/targets/{}/generations", target())).await;
@@ -166,8 +166,8 @@ async fn furnished(swarm: &Swarm) -> (impl Sized, Vec<String>) {
     let heart = drone.heart();
     let long = format!("test/{}-1", "averylongname".repeat(6));
     let run = swarm.run(plans::epoch(), plans::plan(&[&long, "test/b-1", "test/c-1"], &[(1, 0)])).await;
-    drone.build(&drone.claim(5).await.unwrap()).await;
-    let claim = drone.claim(5).await.unwrap();
+    drone.build(&drone.claim(30).await.unwrap()).await;
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     send(&drone, &claim, 0, &"x".repeat(100_000)).await;
     let paths = vec![

@@ -81,14 +81,14 @@ async fn busy_swarm() -> (Swarm, RunId, ScriptedDrone, Claim) {
     let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
     let names = ["test/a-1", "test/b-1", "test/c-1", "test/d-1"];
     let run = swarm.run(plans::epoch(), plans::plan(&names, &[(3, 0)])).await;
-    drone.build(&drone.claim(5).await.unwrap()).await;
-    let claim = drone.claim(5).await.unwrap();
+    drone.build(&drone.claim(30).await.unwrap()).await;
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let failure = drone.failure(&claim, FailureClass::Package);
     let failure = Fail { reason: HOSTILE.to_owned(), excerpt: HOSTILE.to_owned(), ..failure };
     drone.client.fail(claim.attempt, &failure).await.unwrap();
     drone.forget(&claim);
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let log =
         format!("\x1b[31m{HOSTILE}\x1b[0m\n>>> Compiling source in x\nx.c: error: {HOSTILE}\n\u{202e}\x08\n");
@@ -255,7 +255,7 @@ async fn forms_do_what_the_api_does() {
     let run = swarm.run(plans::epoch(), plans::plan(&["test/a-1"], &[])).await;
     for name in ["ant", "bee"] {
         let drone = ScriptedDrone::join(&swarm, name, &plans::epoch()).await;
-        let claim = drone.claim(10).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         drone.start(&claim).await.unwrap();
         drone.fail(&claim, FailureClass::Package).await;
     }
@@ -311,7 +311,7 @@ async fn a_log_of_100_megabytes_is_read_from_its_end() {
     let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
     let _heart = drone.heart();
     swarm.run(plans::epoch(), plans::plan(&["test/a-1"], &[])).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let chunks = large_log(&swarm, claim.attempt).await;
     // A line of a million letters, a program that knows no UTF-8, and what compresses to nothing.
@@ -358,7 +358,7 @@ async fn viewers_are_told_what_changed_and_only_that() {
     let mut again =
         Stream::of(reader.request("/live?version=another.7").header("last-event-id", "x.1")).await;
     assert!(again.next().await.contains("\"*\""));
-    drone.build(&drone.claim(5).await.unwrap()).await;
+    drone.build(&drone.claim(30).await.unwrap()).await;
     for stream in [&mut stream, &mut slept, &mut again] {
         let change = stream.tells("\"package\"").await;
         assert!(change.contains(&format!("\"run:{run}\"")) && !change.contains("\"*\""), "{change}");
@@ -371,7 +371,7 @@ async fn a_log_is_followed_to_its_end() {
     let drone = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
     let _heart = drone.heart();
     swarm.run(plans::epoch(), plans::plan(&["test/a-1"], &[])).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     send(&drone, &claim, 0, b"before\n").await;
     let reader = Reader::viewer(&swarm).await;
@@ -451,8 +451,8 @@ async fn a_rollback_from_the_page() {
     let _heart = drone.heart();
     for cpv in ["test/a-1", "test/a-2"] {
         let run = swarm.run(plans::epoch(), plans::plan(&[cpv], &[])).await;
-        drone.build(&drone.claim(5).await.unwrap()).await;
-        swarm.run_reaches(run, RunState::Promoted, 20).await;
+        drone.build(&drone.claim(30).await.unwrap()).await;
+        swarm.run_reaches(run, RunState::Promoted, 30).await;
     }
     let admin = Reader::admin(&swarm).await;
     let path = format!("/targets/{}/generations", target());
@@ -462,7 +462,7 @@ async fn a_rollback_from_the_page() {
     assert!(diff.contains("From generation 2 to 1 of box") && diff.contains("1 (build 1)"), "{diff}");
     assert!(!Reader::viewer(&swarm).await.read(&path).await.contains("Roll back to 1"));
     assert_eq!(admin.act(&path, &[("of", "1")]).await.location(), path);
-    wait::until(20, "generation 3 to be current", async || {
+    wait::until(30, "generation 3 to be current", async || {
         let page = admin.read(&path).await;
         (page.contains("Roll back to 2") && page.contains("rollback to 1")).then_some(())
     })

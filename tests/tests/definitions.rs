@@ -201,13 +201,13 @@ async fn a_run_of_a_definition_is_resolved_by_a_drone_that_holds_it() {
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
     let drone = Arc::new(drone.under(first.id, &epoch_of(&first)));
     let _heart = drone.heart();
-    let resolution = drone.resolve(5).await.unwrap();
+    let resolution = drone.resolve(20).await.unwrap();
     assert_eq!((resolution.run, resolution.epoch), (run, epoch_of(&first).digest()));
     assert_eq!(resolution.world, world("test/common test/of-one test/of-two test/own"));
     drone.resolved(&resolution, plans::flat(1)).await.unwrap();
-    drone.build(&drone.claim(5).await.unwrap()).await;
+    drone.build(&drone.claim(30).await.unwrap()).await;
     drone.judged(&drone.gate(20).await.unwrap(), vec![], &[]).await.unwrap();
-    let run = swarm.run_reaches(run, RunState::Promoted, 20).await;
+    let run = swarm.run_reaches(run, RunState::Promoted, 30).await;
     assert_eq!(run.epoch, Some(epoch_of(&first).digest()));
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
@@ -304,7 +304,7 @@ async fn what_a_drone_cannot_bring_itself_to_is_told_once_and_an_alarm_while_it_
         degraded.into_iter().filter(|alarm| alarm.contains("definition")).collect::<Vec<_>>()
     };
     let events = async || {
-        let events = swarm.admin.events("0").await.unwrap().events;
+        let events = checker::read(&swarm.admin, &swarm.database.pool).await;
         let kinds = events.into_iter().filter(|event| event.kind == "drone.definition_unbrought");
         kinds.map(|event| event.data["reason"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };

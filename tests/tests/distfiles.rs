@@ -41,7 +41,7 @@ impl Upstream {
         let mut server = Command::new("python3");
         server.args(["-u", "-m", "http.server", "--bind", &port.address.ip().to_string(), "--directory"]);
         let server = Process::start(server.arg(&files).arg(port.address.port().to_string()), &log);
-        wait::until(20, "upstream to serve", async || {
+        wait::until(30, "upstream to serve", async || {
             tokio::net::TcpStream::connect(port.address).await.ok().map(drop)
         })
         .await;
@@ -108,7 +108,7 @@ async fn upstream_serves_an_archive_once_for_three_drones_and_a_bad_copy_does_no
             if name == "one" { "fetched-1.txt from upstream" } else { "fetched-1.txt from the binhost" };
         assert!(log.contains(from), "{log}");
         // No build waits for it.
-        wait::until(20, "the archive to be the swarm's", async || shared(&swarm).exists().then_some(()))
+        wait::until(30, "the archive to be the swarm's", async || shared(&swarm).exists().then_some(()))
             .await;
     }
     assert_eq!(upstream.served(), 1);
@@ -123,7 +123,7 @@ async fn upstream_serves_an_archive_once_for_three_drones_and_a_bad_copy_does_no
     assert!(log.contains("the binhost sent other bytes than were asked for; upstream is asked"), "{log}");
     assert!(log.contains("fetched-1.txt from upstream") && upstream.served() == 2, "{log}");
     assert_eq!(attempt.number, 1, "nothing failed");
-    wait::until(20, "the binhost's copy to be good again", async || {
+    wait::until(30, "the binhost's copy to be good again", async || {
         (fs::read(shared(&swarm)).ok()? == ARCHIVE).then_some(())
     })
     .await;

@@ -96,7 +96,7 @@ async fn a_drone_that_waits_for_a_person_gets_nothing_before() {
     let join = cli::ok(&swarm, "join-token --name ant --ask --trusted").await.trim().to_owned();
     let ant = enrol(&swarm, join, "ant", "machine of ant", None).await.unwrap();
     let ant = ScriptedDrone::open(&swarm, "ant", ant.token, &plans::epoch()).await;
-    wait::until(10, "the drone to be heard", async || drone(&swarm, "ant").await.seen_at).await;
+    wait::until(30, "the drone to be heard", async || drone(&swarm, "ant").await.seen_at).await;
 
     assert!(ant.claim(1).await.is_none());
     let answer = ant.client.claim(&ant.claim_request(0)).await.unwrap();

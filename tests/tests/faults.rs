@@ -13,10 +13,10 @@ use swarm_tests::{checker, plans, wait};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_drones_work_is_built_by_another_and_its_late_completion_is_refused() {
-    let swarm = Swarm::start().await;
+    let swarm = Swarm::start_with(Settings::soon_silent()).await;
     let run = swarm.run(plans::epoch(), plans::flat(1)).await;
     let dead = ScriptedDrone::join(&swarm, "dead", &plans::epoch()).await;
-    let claim = dead.claim(5).await.unwrap();
+    let claim = dead.claim(30).await.unwrap();
     dead.start(&claim).await.unwrap();
     // The dead drone says nothing more; the other one keeps its heart beating while it waits for work.
     let other = ScriptedDrone::join(&swarm, "other", &plans::epoch()).await;
@@ -40,16 +40,16 @@ async fn a_silent_drones_work_is_built_by_another_and_its_late_completion_is_ref
     assert_eq!(dead.beat(&[]).await.unwrap_err().code(), Some(Code::StaleSession));
     let drones = swarm.admin.drones().await.unwrap();
     assert!(drones.iter().all(|drone| drone.state == DroneState::Online));
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drone_that_was_cut_off_goes_on_with_its_build() {
-    let swarm = Swarm::start().await;
+    let swarm = Swarm::start_with(Settings::soon_silent()).await;
     let run = swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "far", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     wait::until(30, "the attempt to be reclaimed", async || {
         let attempts = swarm.admin.attempts(claim.package).await.unwrap();
@@ -69,7 +69,7 @@ async fn a_drone_that_was_cut_off_goes_on_with_its_build() {
     assert_eq!(again.regained[0].claim.attempt, regained.claim.attempt);
     let complete = drone.upload(&regained.claim).await;
     drone.complete(&regained.claim, &complete).await.unwrap();
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
@@ -78,10 +78,10 @@ async fn a_new_session_returns_the_formers_work_at_once() {
     let swarm = Swarm::start().await;
     swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let reborn = ScriptedDrone::open(&swarm, "one", drone.token.clone(), &plans::epoch()).await;
-    let again = reborn.claim(5).await.expect("the package is there again");
+    let again = reborn.claim(30).await.expect("the package is there again");
     assert_eq!((again.package, again.number), (claim.package, 2));
     assert_eq!(drone.start(&claim).await.unwrap_err().code(), Some(Code::StaleReport));
     // The former process still speaks: that is an alarm, once.
@@ -101,7 +101,7 @@ async fn an_attempt_that_its_drone_does_not_list_is_returned_at_once() {
     let swarm = Swarm::start().await;
     swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.beat(&[&claim]).await.unwrap();
     drone.beat(&[]).await.unwrap();
     let attempts = swarm.admin.attempts(claim.package).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_report_with_a_wrong_token_session_or_attempt_changes_nothing() {
     let run = swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
     let other = ScriptedDrone::join(&swarm, "two", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     let good = drone.fence(&claim);
     for fence in [
         Fence { token: AttemptToken::random(), ..good },
@@ -150,25 +150,25 @@ async fn a_package_that_fails_on_two_drones_is_quarantined_and_its_dependents_ar
     let first = Arc::new(ScriptedDrone::join(&swarm, "first", &plans::epoch()).await);
     let second = Arc::new(ScriptedDrone::join(&swarm, "second", &plans::epoch()).await);
     let _hearts = [first.heart(), second.heart()];
-    let claim = first.claim(5).await.unwrap();
+    let claim = first.claim(30).await.unwrap();
     assert_eq!(claim.cpv.to_string(), "test/bad-1", "the longest chain goes first");
     first.start(&claim).await.unwrap();
     let report = first.failure(&claim, FailureClass::Package);
     first.client.fail(claim.attempt, &report).await.unwrap();
     first.client.fail(claim.attempt, &report).await.expect("a repeated report is answered as at first");
     first.forget(&claim);
-    let other = first.claim(5).await.unwrap();
+    let other = first.claim(30).await.unwrap();
     assert_eq!(
         other.cpv.to_string(),
         "test/good-1",
         "never again to the drone that failed it while another can try"
     );
     first.build(&other).await;
-    let claim = second.claim(5).await.unwrap();
+    let claim = second.claim(30).await.unwrap();
     assert_eq!(claim.cpv.to_string(), "test/bad-1");
     second.fail(&claim, FailureClass::Package).await;
 
-    let frozen = swarm.run_reaches(run, RunState::Frozen, 20).await;
+    let frozen = swarm.run_reaches(run, RunState::Frozen, 30).await;
     assert_eq!((frozen.counts.quarantined, frozen.counts.blocked, frozen.counts.received), (1, 2, 1));
     assert_eq!((frozen.counts.attempted, frozen.counts.failed), (2, 2));
     let bad = swarm.package(run, "test/bad-1").await;
@@ -188,11 +188,11 @@ async fn a_package_that_fails_on_two_drones_is_quarantined_and_its_dependents_ar
     // A person releases it: the whole cone is free again, and the run goes on to its end.
     swarm.admin.release(bad.id).await.unwrap();
     for cpv in ["test/bad-1", "test/needs-bad-1", "test/needs-that-1"] {
-        let claim = second.claim(5).await.unwrap();
+        let claim = second.claim(30).await.unwrap();
         assert_eq!(claim.cpv.to_string(), cpv);
         second.build(&claim).await;
     }
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
@@ -206,18 +206,18 @@ async fn a_drone_that_fails_everything_is_grounded_and_pardoned() {
     swarm.run(plans::epoch(), plans::flat(8)).await;
     let drone = ScriptedDrone::join(&swarm, "broken", &plans::epoch()).await;
     for _ in 0..5 {
-        let claim = drone.claim(5).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         drone.fail(&claim, FailureClass::Infrastructure).await;
     }
     assert_eq!(swarm.admin.drones().await.unwrap()[0].state, DroneState::Grounded);
     assert!(drone.claim(0).await.is_none(), "a grounded drone gets no work");
     swarm.shift_clock(Duration::from_secs(3601)).await;
-    wait::until(20, "the drone to be pardoned", async || {
+    wait::until(30, "the drone to be pardoned", async || {
         drone.beat(&[]).await.unwrap();
         (swarm.admin.drones().await.unwrap()[0].state == DroneState::Online).then_some(())
     })
     .await;
-    assert!(drone.claim(5).await.is_some());
+    assert!(drone.claim(30).await.is_some());
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
@@ -226,7 +226,7 @@ async fn a_clock_that_jumps_robs_nobody() {
     let swarm = Swarm::start().await;
     swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     // Let the leader be in office for longer than the grace time, so that only the jump protects the drone.
     for _ in 0..12 {
@@ -248,7 +248,7 @@ async fn cancelling_a_run_ends_its_attempts() {
     let swarm = Swarm::start().await;
     let run = swarm.run(plans::epoch(), plans::flat(2)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     swarm.admin.cancel_run(run).await.unwrap();
     assert_eq!(drone.beat(&[&claim]).await.unwrap().revoked, [claim.attempt]);
     assert!(drone.claim(0).await.is_none());
@@ -283,16 +283,16 @@ async fn what_runs_out_of_memory_goes_to_a_bigger_drone_and_then_gets_fewer_jobs
         drone.client.fail(claim.attempt, &report).await.unwrap();
         drone.forget(claim);
     };
-    let claim = small.claim(5).await.unwrap();
+    let claim = small.claim(30).await.unwrap();
     assert_eq!(claim.halvings, 0);
     out_of_memory(small, &claim).await;
     assert!(small.claim(1).await.is_none(), "it takes more than it has");
-    let claim = big.claim(5).await.unwrap();
+    let claim = big.claim(30).await.unwrap();
     assert_eq!(claim.halvings, 0, "there was a bigger drone");
     out_of_memory(big, &claim).await;
-    let claim = big.claim(5).await.unwrap();
+    let claim = big.claim(30).await.unwrap();
     assert_eq!(claim.halvings, 1, "there is no bigger one");
     big.build(&claim).await;
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }

@@ -31,11 +31,7 @@ async fn build(swarm: &Swarm, drone: &ScriptedDrone, run: RunId, plan: Plan) -> 
     let resolution = drone.resolve(20).await.unwrap();
     assert_eq!(resolution.run, run);
     drone.resolved(&resolution, plan).await.unwrap();
-    while swarm.admin.run(run).await.unwrap().state == RunState::Building {
-        if let Some(claim) = drone.claim(1).await {
-            drone.build(&claim).await;
-        }
-    }
+    drone.build_run(&swarm.admin, run).await;
     run
 }
 
@@ -64,8 +60,8 @@ async fn what_a_drone_resolved_is_judged_and_what_a_person_posted_is_not() {
     let (swarm, drone) = with_drone(Settings::default()).await;
     let _heart = drone.heart();
     let posted = swarm.run(plans::epoch(), plans::flat(1)).await;
-    drone.build(&drone.claim(5).await.unwrap()).await;
-    swarm.run_reaches(posted, RunState::Promoted, 20).await;
+    drone.build(&drone.claim(30).await.unwrap()).await;
+    swarm.run_reaches(posted, RunState::Promoted, 30).await;
 
     let desk =
         "INSERT INTO workstations (target_id, name, world, provided) VALUES (1, 'desk', '{test/p0x}', '{}')";
@@ -89,7 +85,7 @@ async fn what_a_drone_resolved_is_judged_and_what_a_person_posted_is_not() {
     drone.judged(&gate, vec![], &[]).await.expect("a repeated report is accepted");
     let contrary = drone.judged(&gate, vec![finding("test/x")], &[]).await.unwrap_err();
     assert_eq!(contrary.code(), Some(Code::StaleReport));
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
@@ -108,7 +104,7 @@ async fn a_refusal_fails_the_run_and_what_is_missing_is_built_once() {
     // The successor is told what is missing; it keeps what is there.
     let successor = swarm.admin.targets().await.unwrap()[0].open_run.unwrap();
     assert_ne!(successor, run);
-    let resolution = drone.resolve(10).await.unwrap();
+    let resolution = drone.resolve(20).await.unwrap();
     assert_eq!(resolution.run, successor);
     assert_eq!(resolution.wants, ["test/lost-1".parse().unwrap()]);
     let mut plan = plans::flat(1);
@@ -116,7 +112,7 @@ async fn a_refusal_fails_the_run_and_what_is_missing_is_built_once() {
     drone.resolved(&resolution, plan).await.unwrap();
     let counts = swarm.admin.run(successor).await.unwrap().counts;
     assert_eq!((counts.kept, counts.needed), (1, 1));
-    drone.build(&drone.claim(5).await.unwrap()).await;
+    drone.build(&drone.claim(30).await.unwrap()).await;
     let gate = drone.gate(20).await.unwrap();
     drone.judged(&gate, vec![finding("test/lost-1")], &["test/lost-1"]).await.unwrap();
     assert_eq!(swarm.admin.run(successor).await.unwrap().state, RunState::Failed);
@@ -140,10 +136,10 @@ async fn a_drone_that_is_lost_at_the_gate_is_replaced_but_not_for_ever() {
     assert!(restarted.gate(1).await.is_none(), "the run rests");
     for _ in 0..3 {
         swarm.shift_clock(Duration::from_secs(31)).await;
-        let next = restarted.gate(10).await.unwrap();
+        let next = restarted.gate(20).await.unwrap();
         restarted.unjudged(&next).await.unwrap();
     }
-    let failed = swarm.run_reaches(run, RunState::Failed, 10).await;
+    let failed = swarm.run_reaches(run, RunState::Failed, 30).await;
     assert!(failed.reason.unwrap().starts_with("5 drones could not judge"));
     assert_eq!(generation(&swarm).await, GenerationState::Refused);
 }
@@ -165,7 +161,7 @@ async fn drones_of_another_epoch_and_untrusted_ones_judge_nothing() {
     };
     assert_eq!(drone.client.gate(&request).await.unwrap_err().code(), Some(Code::Forbidden));
     // Nobody comes: the run does not hold up its successors for ever.
-    let failed = swarm.run_reaches(run, RunState::Failed, 20).await;
+    let failed = swarm.run_reaches(run, RunState::Failed, 30).await;
     assert!(failed.reason.unwrap().starts_with("no trusted drone"));
 }
 
@@ -179,17 +175,17 @@ async fn every_step_to_promoted_survives_the_orchestrators_death() {
     };
     // While the binhost is asked to prepare.
     let run = swarm.unresolved_run().await;
-    let resolution = drone.resolve(10).await.unwrap();
+    let resolution = drone.resolve(20).await.unwrap();
     drone.resolved(&resolution, plans::flat(1)).await.unwrap();
-    let claim = drone.claim(10).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.build(&claim).await;
     swarm.binhost.take().unwrap().kill();
-    swarm.run_reaches(run, RunState::Validating, 20).await;
+    swarm.run_reaches(run, RunState::Validating, 30).await;
     restart(&mut swarm).await;
     assert_eq!(generation(&swarm).await, GenerationState::Preparing);
     swarm.start_binhost().await;
     // Prepared, and nobody judges yet.
-    wait::until(20, "the generation to be prepared", async || {
+    wait::until(30, "the generation to be prepared", async || {
         (generation(&swarm).await == GenerationState::Prepared).then_some(())
     })
     .await;
@@ -204,7 +200,7 @@ async fn every_step_to_promoted_survives_the_orchestrators_death() {
     restart(&mut swarm).await;
     drone.judged(&gate, vec![], &[]).await.expect("a repeated report is accepted");
     swarm.start_binhost().await;
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     assert_eq!(generation(&swarm).await, GenerationState::Current);
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
@@ -222,21 +218,21 @@ async fn a_quarantined_package_holds_the_run_or_gives_way_to_its_older_version()
         let first = built(&swarm, &drone, plans::plan(&["test/fine-1", "test/bad-1"], &[])).await;
         let gate = drone.gate(20).await.unwrap();
         drone.judged(&gate, vec![], &[]).await.unwrap();
-        swarm.run_reaches(first, RunState::Promoted, 20).await;
+        swarm.run_reaches(first, RunState::Promoted, 30).await;
 
         let second = swarm.unresolved_run().await;
-        let resolution = drone.resolve(10).await.unwrap();
+        let resolution = drone.resolve(20).await.unwrap();
         let mut wanted = plans::plan(&["test/fine-1", "test/bad-2"], &[]);
         wanted.packages[0].keep = Some(swarm_protocol::id::BuildId(1));
         wanted.packages[1].key = Some(swarm_protocol::Digest::of(b"its inputs"));
         let wanted_by = vec!["@world".to_owned()];
         wanted.packages[1].about = Some(About { wanted_by, ..About::default() });
         drone.resolved(&resolution, wanted.clone()).await.unwrap();
-        let claim = drone.claim(10).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         drone.start(&claim).await.unwrap();
         drone.fail(&claim, FailureClass::Package).await;
         swarm.package_reaches(second, "test/bad-2", PackageState::Quarantined).await;
-        swarm.run_reaches(second, RunState::Frozen, 20).await;
+        swarm.run_reaches(second, RunState::Frozen, 30).await;
         let next = drone.resolve(if gives_way { 20 } else { 2 }).await;
         assert_eq!(next.is_some(), gives_way);
         let Some(next) = next else { continue };
@@ -246,11 +242,11 @@ async fn a_quarantined_package_holds_the_run_or_gives_way_to_its_older_version()
         plan.packages[1].keep = Some(swarm_protocol::id::BuildId(1));
         drone.resolved(&next, plan).await.unwrap();
         assert_eq!(swarm.admin.run(second).await.unwrap().state, RunState::Superseded);
-        drone.build(&drone.claim(10).await.unwrap()).await;
+        drone.build(&drone.claim(30).await.unwrap()).await;
         let gate = drone.gate(20).await.unwrap();
         assert_eq!(gate.mask, next.mask, "the gate judges what the resolver planned");
         drone.judged(&gate, vec![], &[]).await.unwrap();
-        swarm.run_reaches(next.run, RunState::Promoted, 20).await;
+        swarm.run_reaches(next.run, RunState::Promoted, 30).await;
         let promoted = swarm.admin.run(next.run).await.unwrap();
         assert_eq!((promoted.without, promoted.mends), (next.mask.clone(), Some(second)));
         remembered(&swarm, &drone, second, &wanted).await;
@@ -275,7 +271,7 @@ async fn remembered(swarm: &Swarm, drone: &ScriptedDrone, quarantined: RunId, wa
             package.keep = Some(swarm_protocol::id::BuildId(1));
         }
         drone.resolved(&next, plan).await.unwrap();
-        let unchanged = swarm.run_reaches(next.run, RunState::Promoted, 20).await;
+        let unchanged = swarm.run_reaches(next.run, RunState::Promoted, 30).await;
         assert!(unchanged.reason.unwrap().starts_with("nothing changed"));
     };
     let id = swarm.package(quarantined, "test/bad-2").await.id;
@@ -295,9 +291,9 @@ async fn remembered(swarm: &Swarm, drone: &ScriptedDrone, quarantined: RunId, wa
     // A person released it, in the run where it stands.
     swarm.admin.release(id).await.unwrap();
     let fifth = begin(wanted.clone()).await;
-    let claim = drone.claim(10).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     assert_eq!((claim.run, claim.cpv.to_string().as_str()), (fifth, "test/bad-2"));
     drone.build(&claim).await;
     drone.judged(&drone.gate(20).await.unwrap(), vec![], &[]).await.unwrap();
-    swarm.run_reaches(fifth, RunState::Promoted, 20).await;
+    swarm.run_reaches(fifth, RunState::Promoted, 30).await;
 }

@@ -113,7 +113,7 @@ async fn portage_reads_a_staging_view_s_many_gzip_members() {
     let machine = workstation("http://127.0.0.1:8000/", &[format!("{}:/served", served.display())]);
     let log = binhost.path().join("http.log");
     let _server = machine.spawn(&["python3", "-m", "http.server", "--directory", "/served", "8000"], &log);
-    wait::until(20, "the box's server", async || {
+    wait::until(30, "the box's server", async || {
         let connect = "import socket; socket.create_connection(('127.0.0.1', 8000))";
         machine.run(&["python3", "-c", connect]).status.success().then_some(())
     })

@@ -46,7 +46,7 @@ async fn a_drone_killed_in_mid_compile_loses_its_package_to_the_other_and_rejoin
     assert_eq!(compiling(&swarm, package, 0).await, "first");
     let second = DroneMachine::start(&swarm, "second", &gate).await;
     first.daemon.take().unwrap().kill();
-    let left = wait::until(20, "the killed drone's build to end with it", async || {
+    let left = wait::until(30, "the killed drone's build to end with it", async || {
         let processes = first.machine.run(&["pgrep", "-f", "emerge|ebuild.sh|bwrap"]);
         (!processes.status.success()).then_some(())
     });
@@ -139,7 +139,7 @@ async fn a_drone_told_to_stop_finishes_its_build_first() {
     let package = swarm.package(run, "swarm-test/slow-1").await.id;
     compiling(&swarm, package, 0).await;
     let _ = drone.machine.ok(&["pkill", "-TERM", "-f", "build-drone run"]);
-    wait::until(20, "the drone to say that it stops", async || {
+    wait::until(30, "the drone to say that it stops", async || {
         swarm.admin.drones().await.unwrap()[0].stopping.then_some(())
     })
     .await;
@@ -151,21 +151,21 @@ async fn a_drone_told_to_stop_finishes_its_build_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drone_told_twice_to_stop_stops_now_and_its_package_is_reclaimed() {
-    let swarm = machines::reachable_swarm(Settings::default()).await;
+    let swarm = machines::reachable_swarm(Settings::soon_silent()).await;
     let gate = gate(&swarm);
     let mut drone = DroneMachine::start(&swarm, "hasty", &gate).await;
     let run = swarm.run(drone.epoch(), plan(SLOW, "")).await;
     let package = swarm.package(run, "swarm-test/slow-1").await.id;
     compiling(&swarm, package, 0).await;
     let _ = drone.machine.ok(&["pkill", "-TERM", "-f", "build-drone run"]);
-    wait::until(20, "the drone to say that it stops", async || {
+    wait::until(30, "the drone to say that it stops", async || {
         swarm.admin.drones().await.unwrap()[0].stopping.then_some(())
     })
     .await;
     let _ = drone.machine.ok(&["pkill", "-TERM", "-f", "build-drone run"]);
     // Its patience is thirty seconds; it does not wait for them.
     drone.daemon.as_mut().unwrap().ended(20).await;
-    wait::until(20, "its build to end with it", async || {
+    wait::until(30, "its build to end with it", async || {
         let processes = drone.machine.run(&["pgrep", "-f", "emerge|ebuild.sh|bwrap"]);
         (!processes.status.success()).then_some(())
     })

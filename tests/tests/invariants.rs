@@ -57,7 +57,7 @@ async fn builds_everything(swarm: &Swarm, run: RunId, name: &str) {
         assert_eq!(claim.cpv.to_string(), cpv);
         drone.build(&claim).await;
     }
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +99,7 @@ async fn whoever_has_what_is_not_delegated_loses_it() {
     let (swarm, run) = begun().await;
     let drone = Arc::new(ScriptedDrone::join(&swarm, "stray", &plans::epoch()).await);
     let heart = drone.heart();
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     breaks(&swarm, "claim", "UPDATE packages SET state = 'needed', attempts = 0 WHERE state = 'delegated'")
         .await;
@@ -128,7 +128,7 @@ async fn packages_that_wait_for_each_other_freeze_their_run() {
                      INSERT INTO waits SELECT on_package_id, package_id FROM waits RETURNING package_id)
                  UPDATE packages SET unmet = unmet + 1 WHERE id IN (SELECT package_id FROM cycle)";
     breaks(&swarm, "way_forward", cycle).await;
-    let frozen = swarm.run_reaches(run, RunState::Frozen, 20).await;
+    let frozen = swarm.run_reaches(run, RunState::Frozen, 30).await;
     assert_eq!(frozen.reason.unwrap(), format!("2 packages of run {run} wait for each other"));
     mended(&swarm).await;
 }

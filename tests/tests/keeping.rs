@@ -16,7 +16,7 @@ fn view(swarm: &Swarm, run: RunId) -> std::path::PathBuf {
 
 async fn dropped(swarm: &Swarm, run: RunId) {
     let what = format!("the view of run {run} to be dropped");
-    wait::until(20, &what, async || (!view(swarm, run).exists()).then_some(())).await;
+    wait::until(30, &what, async || (!view(swarm, run).exists()).then_some(())).await;
 }
 
 /// Whether the maintenance loop may drop the view now.
@@ -26,11 +26,8 @@ async fn is_droppable(swarm: &Swarm, run: RunId) -> bool {
 }
 
 async fn built(swarm: &Swarm, drone: &ScriptedDrone, run: RunId) {
-    drone.beat(&[]).await.unwrap();
-    while let Some(claim) = drone.claim(1).await {
-        drone.build(&claim).await;
-    }
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    drone.build_run(&swarm.admin, run).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,9 +35,9 @@ async fn a_view_stays_until_nobody_can_inherit_from_it_or_build_in_it() {
     let mut swarm = Swarm::start().await;
     let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
     let first = swarm.run(plans::epoch(), plans::plan(&["test/a-1", "test/b-1"], &[])).await;
-    let finished = drone.claim(5).await.unwrap();
+    let finished = drone.claim(30).await.unwrap();
     drone.build(&finished).await;
-    let live = drone.claim(5).await.unwrap();
+    let live = drone.claim(30).await.unwrap();
     drone.start(&live).await.unwrap();
     assert!(view(&swarm, first).exists());
     // Two successors take over what it received, and the build that reads its view.
@@ -48,16 +45,16 @@ async fn a_view_stays_until_nobody_can_inherit_from_it_or_build_in_it() {
     let second = swarm.run(plans::epoch(), plan()).await;
     assert!(!is_droppable(&swarm, first).await, "its successor is open");
     let third = swarm.run(plans::epoch(), plan()).await;
-    swarm.run_reaches(second, RunState::Superseded, 10).await;
+    swarm.run_reaches(second, RunState::Superseded, 30).await;
     assert_eq!(swarm.package(third, &live.cpv.to_string()).await.state, PackageState::Delegated);
     drone.beat(&[&live]).await.unwrap();
     assert!(!is_droppable(&swarm, first).await, "a drone builds with it");
     assert!(view(&swarm, first).exists() && view(&swarm, second).exists());
     // The binhost is away when the views become superfluous, and the orchestrator dies: nothing is forgotten.
     drone.build(&live).await;
-    let last = drone.claim(5).await.unwrap();
+    let last = drone.claim(30).await.unwrap();
     drone.build(&last).await;
-    swarm.run_reaches(third, RunState::Promoted, 20).await;
+    swarm.run_reaches(third, RunState::Promoted, 30).await;
     swarm.orchestrator.take().unwrap().kill();
     swarm.start_orchestrator().await;
     for run in [first, second, third] {
@@ -73,9 +70,9 @@ async fn a_cancelled_run_keeps_its_view_until_a_later_one_is_promoted() {
     let swarm = Swarm::start().await;
     let drone = ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await;
     let first = swarm.run(plans::epoch(), plans::plan(&["test/a-1", "test/b-1"], &[])).await;
-    drone.build(&drone.claim(5).await.unwrap()).await;
+    drone.build(&drone.claim(30).await.unwrap()).await;
     swarm.admin.cancel_run(first).await.unwrap();
-    swarm.run_reaches(first, RunState::Cancelled, 10).await;
+    swarm.run_reaches(first, RunState::Cancelled, 30).await;
     assert!(!is_droppable(&swarm, first).await, "what it received is as good as it was");
     let second = swarm.run(plans::epoch(), plans::plan(&["test/a-1", "test/b-1"], &[])).await;
     built(&swarm, &drone, second).await;

@@ -30,7 +30,7 @@ async fn orchestrators_that_start_at_once_do_not_disturb_each_other() {
         let pool = database.pool.clone();
         async move { logs::rotate(&pool, 90).await }
     });
-    wait::until(10, "the second one to wait for the first", async || {
+    wait::until(30, "the second one to wait for the first", async || {
         let waiting =
             "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         (rotating.is_finished()

@@ -26,7 +26,7 @@ async fn s3(root: &Path, port: &Port, keys: bool, log: &Path) -> Process {
         command.args(["--access-key", KEYS[0], "--secret-key", KEYS[1]]);
     }
     let process = Process::start(&mut command, log);
-    wait::until(10, "the S3 server to listen", async || std::net::TcpStream::connect(address).ok()).await;
+    wait::until(30, "the S3 server to listen", async || std::net::TcpStream::connect(address).ok()).await;
     process
 }
 

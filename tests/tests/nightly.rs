@@ -31,7 +31,7 @@ async fn one_call_begins_a_run_and_follows_it_to_its_end() {
     let works = async {
         let resolution = drone.resolve(20).await.expect("the run that it began");
         drone.resolved(&resolution, plans::flat(1)).await.unwrap();
-        drone.build(&drone.claim(20).await.unwrap()).await;
+        drone.build(&drone.claim(30).await.unwrap()).await;
         let gate = drone.gate(20).await.unwrap();
         drone.judged(&gate, vec![], &[]).await.unwrap();
     };
@@ -100,7 +100,7 @@ async fn one_that_is_stopped_says_so() {
     let swarm = Swarm::start().await;
     let mut command = command(&swarm, "nightly box --no-sync --no-push --wait");
     let mut process = Process::start(&mut command, &swarm.path().join("nightly.log"));
-    wait::until(20, "the run to begin", async || {
+    wait::until(30, "the run to begin", async || {
         (!swarm.admin.runs(None, true).await.unwrap().is_empty()).then_some(())
     })
     .await;

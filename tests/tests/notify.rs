@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_hours(1);
 async fn swarm_with(tables: String) -> Swarm {
     let swarm = Swarm::start_with(Settings { tables, ..Settings::default() }).await;
     // A destination that is new is told what happens from now on.
-    wait::until(20, "every destination to be known", async || {
+    wait::until(30, "every destination to be known", async || {
         let known: i64 = sqlx::query_scalar("SELECT count(*) FROM destinations")
             .fetch_one(&swarm.database.pool)
             .await
@@ -91,8 +91,8 @@ async fn what_happens_is_told_in_every_way() {
     .await;
     let run = swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
-    drone.build(&drone.claim(20).await.unwrap()).await;
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    drone.build(&drone.claim(30).await.unwrap()).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
 
     let said = format!("run {run} of box: promoted");
     let hook = chat.request(1).await;
@@ -127,7 +127,7 @@ async fn a_quarantine_and_a_run_that_freezes_are_told() {
     let run = swarm.run(plans::epoch(), plans::flat(1)).await;
     for name in ["one", "two"] {
         let drone = ScriptedDrone::join(&swarm, name, &plans::epoch()).await;
-        drone.fail(&drone.claim(20).await.unwrap(), FailureClass::Package).await;
+        drone.fail(&drone.claim(30).await.unwrap(), FailureClass::Package).await;
     }
     let told = wait::until(40, "both to be told", async || {
         let told: Vec<_> = chat.received().iter().map(|one| text(one).to_owned()).collect();
@@ -164,7 +164,7 @@ async fn a_destination_that_fails_is_an_alarm_and_disturbs_nobody() {
     chat.answer(Answer::Status(307));
     happens(&swarm, 1, "it fails").await;
     let first = chat.request(1).await;
-    let alarm = wait::until(20, "the alarm", async || degraded(&swarm).await.pop()).await;
+    let alarm = wait::until(30, "the alarm", async || degraded(&swarm).await.pop()).await;
     assert_eq!(
         alarm,
         "notifications do not reach chat: the server answered 307 Temporary Redirect, and redirects are not followed \
@@ -175,7 +175,7 @@ async fn a_destination_that_fails_is_an_alarm_and_disturbs_nobody() {
     chat.answer(Answer::Status(200));
     swarm.shift_clock(Duration::from_secs(11)).await;
     assert_eq!(chat.request(2).await.body, first.body);
-    wait::until(20, "the end of the alarm", async || degraded(&swarm).await.is_empty().then_some(())).await;
+    wait::until(30, "the end of the alarm", async || degraded(&swarm).await.is_empty().then_some(())).await;
     assert!(chat.received().iter().all(|one| one.path.starts_with("/hook/")), "no redirect was followed");
     assert_eq!(other.received().len(), 1, "nobody else was told of it");
 }
@@ -227,6 +227,13 @@ async fn of_two_orchestrators_one_speaks_and_the_other_takes_over() {
     let _second = swarm.second_orchestrator().await;
     happens(&swarm, 1, "first").await;
     chat.request(1).await;
+    // Killed between the answer and this, it would leave it to the other to say it again.
+    wait::until(30, "the delivery to be noted", async || {
+        let noted =
+            sqlx::query_scalar("SELECT delivered_at IS NOT NULL FROM destinations WHERE name = 'chat'");
+        noted.fetch_one(&swarm.database.pool).await.ok().filter(|noted: &bool| *noted)
+    })
+    .await;
     swarm.orchestrator.take().unwrap().kill();
     happens(&swarm, 1, "second").await;
     chat.request(2).await;

@@ -16,7 +16,7 @@ async fn what_one_receives_the_others_drones_build_on() {
     let run = swarm.run(plans::epoch(), plan).await;
     let here = ScriptedDrone::join(&swarm, "here", &plans::epoch()).await;
     let there = ScriptedDrone::join(&swarm, "there", &plans::epoch()).await.at(&second.url);
-    let library = here.claim(5).await.unwrap();
+    let library = here.claim(30).await.unwrap();
     let waiting = Arc::new(there);
     let claimed = tokio::spawn({
         let waiting = waiting.clone();
@@ -28,7 +28,7 @@ async fn what_one_receives_the_others_drones_build_on() {
     let program = claimed.await.unwrap().expect("the program");
     assert!(received.elapsed() < Duration::from_secs(30), "before the poll's own end");
     waiting.build(&program).await;
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
@@ -46,9 +46,9 @@ async fn the_other_goes_on_when_one_is_killed() {
     // Each holds a package in mid-build; some are received at either.
     let mut building = Vec::new();
     for drone in &drones {
-        let done = drone.claim(5).await.unwrap();
+        let done = drone.claim(30).await.unwrap();
         drone.build(&done).await;
-        let claim = drone.claim(5).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         drone.start(&claim).await.unwrap();
         building.push(claim);
     }
@@ -58,12 +58,11 @@ async fn the_other_goes_on_when_one_is_killed() {
     for (drone, claim) in drones.into_iter().zip(building) {
         // A load balancer brings everybody to the one that lives.
         let drone = Arc::new(drone.at(&second.url));
+        let admin = second.admin.clone();
         tasks.push(tokio::spawn(async move {
             let _heart = drone.heart();
             drone.build_started(&claim).await;
-            while let Some(claim) = drone.claim(2).await {
-                drone.build(&claim).await;
-            }
+            drone.build_run(&admin, run).await;
         }));
     }
     for task in tasks {

@@ -26,7 +26,7 @@ impl Scene {
         let swarm = Swarm::start().await;
         let run = swarm.run(plans::epoch(), plans::flat(1)).await;
         let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
-        let claim = drone.claim(5).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         drone.start(&claim).await.unwrap();
         let complete = drone.upload(&claim).await;
         Self { swarm, drone, run, claim, complete }
@@ -51,14 +51,14 @@ impl Scene {
 
     /// The end that every scene must have.
     async fn received_once(self) {
-        let package = wait::until(20, "the package to be received", async || {
+        let package = wait::until(30, "the package to be received", async || {
             let package = self.swarm.package(self.run, "test/p0x-1").await;
             (package.state == PackageState::Received).then_some(package)
         })
         .await;
         let answer = self.drone.complete(&self.claim, &self.complete).await.unwrap();
         assert_eq!(answer.result, Completion::Received, "the drone hears it, however often it asks");
-        self.swarm.run_reaches(self.run, RunState::Promoted, 20).await;
+        self.swarm.run_reaches(self.run, RunState::Promoted, 30).await;
         let artifact = package.artifact.unwrap();
         let url = format!("{}/binhost/{}/{}", self.swarm.binhost_url(), target(), artifact.path);
         let file = reqwest::get(url).await.unwrap().error_for_status().unwrap().bytes().await.unwrap();
@@ -154,7 +154,7 @@ async fn what_the_binhost_refuses_is_a_failed_attempt() {
     let swarm = Swarm::start().await;
     let run = swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let bytes = swarm_tests::gpkg::package_with(&claim, &[("CHOST", "aarch64-unknown-linux-gnu")]);
     let complete = drone.upload_bytes(&claim, bytes).await;

@@ -28,7 +28,7 @@ async fn a_build_without_progress_is_not_given_back_to_its_drone() {
     let swarm = Swarm::start_with(Settings { times, ..Settings::default() }).await;
     swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "stuck", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let answer = wait::until(30, "the build to be taken", async || {
         let answer = drone.beat(&[&claim]).await.unwrap();
@@ -46,12 +46,12 @@ async fn a_grounded_drones_unstarted_package_returns_at_once_and_blames_nobody()
     let swarm = Swarm::start().await;
     let run = swarm.run(plans::epoch(), plans::flat(8)).await;
     let drone = ScriptedDrone::join(&swarm, "broken", &plans::epoch()).await;
-    let unstarted = drone.claim(5).await.unwrap();
+    let unstarted = drone.claim(30).await.unwrap();
     for _ in 0..5 {
-        let claim = drone.claim(5).await.unwrap();
+        let claim = drone.claim(30).await.unwrap();
         drone.fail(&claim, FailureClass::Infrastructure).await;
     }
-    wait::until(20, "the unstarted package to be needed again", async || {
+    wait::until(30, "the unstarted package to be needed again", async || {
         let package = swarm.package(run, &unstarted.cpv.to_string()).await;
         (package.state == PackageState::Needed).then_some(())
     })
@@ -94,12 +94,12 @@ async fn a_claim_request_whose_package_was_handed_back_brings_nothing_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_heartbeat_does_not_rob_a_drone_that_came_back() {
-    let swarm = Swarm::start().await;
+    let swarm = Swarm::start_with(Settings::soon_silent()).await;
     swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "far", &plans::epoch()).await;
     // Sent before the claim was answered, so it lists nothing; it will arrive last.
     let old = drone.heartbeat(vec![]);
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     reclaimed(&swarm, &claim, claim.attempt).await;
     let second = drone.beat(&[&claim]).await.unwrap().regained.pop().unwrap().claim;
@@ -120,12 +120,14 @@ async fn an_old_heartbeat_does_not_rob_a_drone_that_came_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_do_not_add_up_to_a_quarantine() {
-    let settings =
-        Settings { retries: "first_pause_seconds = 0\ninfrastructure_failures = 2\n", ..Settings::default() };
+    let settings = Settings {
+        retries: "first_pause_seconds = 0\ninfrastructure_failures = 2\n",
+        ..Settings::soon_silent()
+    };
     let swarm = Swarm::start_with(settings).await;
     let run = swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "far", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     let mut attempt = claim.attempt;
     for _ in 0..2 {
@@ -141,7 +143,7 @@ async fn a_session_that_is_over_is_not_obeyed() {
     let swarm = Swarm::start().await;
     swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     // The orchestrator died after it had ended the session and before it ended the session's attempts.
     sqlx::query("UPDATE sessions SET ended_at = swarm_now()").execute(&swarm.database.pool).await.unwrap();
     let error = drone.start(&claim).await.unwrap_err();

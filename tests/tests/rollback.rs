@@ -29,11 +29,8 @@ async fn index(swarm: &Swarm) -> Index {
 
 async fn promoted(swarm: &Swarm, drone: &ScriptedDrone, plan: Plan) {
     let run = swarm.run(plans::epoch(), plan).await;
-    drone.beat(&[]).await.unwrap();
-    while let Some(claim) = drone.claim(1).await {
-        drone.build(&claim).await;
-    }
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    drone.build_run(&swarm.admin, run).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
 }
 
 /// Two generations: one of `test/a-1`, the other of `test/a-2`.
@@ -136,7 +133,7 @@ async fn order(swarm: &Swarm) {
 }
 
 async fn becomes_current(swarm: &Swarm) {
-    wait::until(20, "generation 3 to be current", async || {
+    wait::until(30, "generation 3 to be current", async || {
         (generation(swarm, 3).await.state == GenerationState::Current).then_some(())
     })
     .await;
@@ -197,17 +194,17 @@ async fn a_run_waits_for_the_switch() {
     let run = swarm.run(plans::epoch(), plans::plan(&["test/a-3"], &[])).await;
     order(&swarm).await;
     drone.beat(&[]).await.unwrap();
-    drone.build(&drone.claim(5).await.unwrap()).await;
+    drone.build(&drone.claim(30).await.unwrap()).await;
     let turns = || {
         let log = swarm.orchestrator.as_ref().unwrap().output();
         log.matches("the binhost cannot be asked at the moment").count()
     };
     let received = turns();
     // The turn that had begun when the package was received, and a whole one after it.
-    wait::until(20, "two turns of the loop", async || (turns() >= received + 2).then_some(())).await;
+    wait::until(30, "two turns of the loop", async || (turns() >= received + 2).then_some(())).await;
     assert_eq!(swarm.admin.run(run).await.unwrap().state, RunState::Building, "complete, and held up");
     std::fs::remove_file(&obstacle).unwrap();
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     assert_eq!(index(&swarm).await.cpvs, ["test/a-3"]);
     assert_eq!(generation(&swarm, 3).await.state, GenerationState::Retired);
     assert_eq!(generation(&swarm, 4).await.run, Some(run));

@@ -46,7 +46,7 @@ async fn an_orchestrator_killed_in_mid_run_goes_on_where_it_was() {
     let mut swarm = Swarm::start().await;
     let run = swarm.run(plans::epoch(), plans::flat(6)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
-    let claim = drone.claim(5).await.unwrap();
+    let claim = drone.claim(30).await.unwrap();
     drone.start(&claim).await.unwrap();
     swarm.orchestrator.take().unwrap().kill();
     swarm.start_orchestrator().await;
@@ -54,10 +54,8 @@ async fn an_orchestrator_killed_in_mid_run_goes_on_where_it_was() {
     drone.beat(&[&claim]).await.unwrap();
     let complete = drone.upload(&claim).await;
     drone.complete(&claim, &complete).await.unwrap();
-    while let Some(claim) = drone.claim(0).await {
-        drone.build(&claim).await;
-    }
-    let run = swarm.run_reaches(run, RunState::Promoted, 20).await;
+    drone.build_run(&swarm.admin, run).await;
+    let run = swarm.run_reaches(run, RunState::Promoted, 30).await;
     assert_eq!(run.counts.attempted, 6, "nothing was built twice");
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }

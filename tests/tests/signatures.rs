@@ -116,7 +116,7 @@ impl Mirror {
         command.arg(&directory).arg(port.address.port().to_string());
         let process = Process::start(&mut command, &binhost.path().join("mirror.log"));
         let address = port.address;
-        wait::until(20, "the mirror to listen", async || TcpStream::connect(address).ok()).await;
+        wait::until(30, "the mirror to listen", async || TcpStream::connect(address).ok()).await;
         let index = reqwest::get(binhost.public("Packages")).await.unwrap().text().await.unwrap();
         Self { directory, port, _process: process, index }
     }
@@ -254,7 +254,7 @@ async fn expire(machine: &Machine, binhost: &Binhost, key: &str) {
                rm /root/secret.asc";
     let _ = machine.ok(&["sh", "-ec", gpg]);
     let _ = machine.ok(&["gpg", "--homedir=/root/other", "--batch", "--quick-set-expire", key, "seconds=1"]);
-    wait::until(20, "the key to expire", async || {
+    wait::until(30, "the key to expire", async || {
         let listed =
             machine.ok(&["gpg", "--homedir=/root/other", "--batch", "--with-colons", "--list-keys", key]);
         listed.contains("pub:e:").then_some(())

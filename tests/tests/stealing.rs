@@ -16,7 +16,7 @@ async fn an_idle_drone_takes_what_is_held_and_the_former_holder_hears_of_it() {
     let victim = ScriptedDrone::join(&swarm, "victim", &plans::epoch()).await;
     let thief = ScriptedDrone::join(&swarm, "thief", &plans::epoch()).await;
     let (building, held) = victim.claim_ahead().await;
-    let stolen = thief.claim(10).await.expect("the second package");
+    let stolen = thief.claim(30).await.expect("the second package");
     assert_eq!((stolen.package, stolen.number), (held.package, 2));
     assert_ne!((stolen.token, stolen.attempt), (held.token, held.attempt));
 
@@ -30,7 +30,7 @@ async fn an_idle_drone_takes_what_is_held_and_the_former_holder_hears_of_it() {
 
     victim.build(&building).await;
     thief.build(&stolen).await;
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
@@ -83,7 +83,7 @@ async fn either_the_thief_has_it_or_the_victim() {
         }
         victim.build_started(&building).await;
     }
-    swarm.run_reaches(run, RunState::Promoted, 20).await;
+    swarm.run_reaches(run, RunState::Promoted, 30).await;
     println!("{stolen} of {ROUNDS} were stolen");
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }

@@ -62,11 +62,9 @@ fn moving(packages: &[&str], toolchain: &[&str]) -> Plan {
 async fn publish(swarm: &Swarm, drone: &ScriptedDrone, plan: Plan) -> RunId {
     let resolution = drone.resolve(20).await.unwrap();
     drone.resolved(&resolution, plan).await.unwrap();
-    while let Some(claim) = drone.claim(1).await {
-        drone.build(&claim).await;
-    }
+    drone.build_run(&swarm.admin, resolution.run).await;
     drone.judged(&drone.gate(20).await.unwrap(), vec![], &[]).await.unwrap();
-    swarm.run_reaches(resolution.run, RunState::Promoted, 20).await;
+    swarm.run_reaches(resolution.run, RunState::Promoted, 30).await;
     resolution.run
 }
 
@@ -82,12 +80,10 @@ async fn a_definition_has_the_toolchain_of_the_current_generation() {
     let plan = moving(&["test/world-2", "test/lib-2", "test/cc-2"], &["test/lib-2", "test/cc-2"]);
     ant.resolved(&resolution, plan).await.unwrap();
     let meanwhile = start(&swarm).await;
-    while let Some(claim) = ant.claim(1).await {
-        ant.build(&claim).await;
-    }
+    ant.build_run(&swarm.admin, moves).await;
     ant.judged(&ant.gate(20).await.unwrap(), vec![], &[]).await.unwrap();
-    swarm.run_reaches(moves, RunState::Promoted, 20).await;
-    swarm.run_reaches(meanwhile, RunState::Superseded, 20).await;
+    swarm.run_reaches(moves, RunState::Promoted, 30).await;
+    swarm.run_reaches(meanwhile, RunState::Superseded, 30).await;
     assert_eq!(newest(&swarm).await, (2, vec!["test/lib-2".to_owned(), "test/cc-2".to_owned()]));
     let successor = newest_run(&swarm).await;
     assert_eq!((successor.state, successor.definition), (RunState::Resolving, Some(2)));
@@ -114,7 +110,7 @@ async fn a_definition_has_the_toolchain_of_the_current_generation() {
     for (of, number, toolchain) in [(2, 3, 2), (1, 4, 0), (3, 5, 2)] {
         let order = Republish { of: Some(GenerationNumber(of)), force: false };
         let promised = swarm.admin.republish(&target(), &order).await.unwrap();
-        wait::until(20, "the rollback", async || {
+        wait::until(30, "the rollback", async || {
             let generations = swarm.admin.generations(&target()).await.ok()?;
             let state = generations.iter().find(|one| one.number == promised.number)?.state;
             (state == GenerationState::Current).then_some(())
@@ -181,7 +177,7 @@ async fn a_plan_that_has_nothing_to_build_moves_the_toolchain_too() {
     let run = start(&swarm).await;
     let resolution = ant.resolve(20).await.unwrap();
     ant.resolved(&resolution, moving(&["test/world-1", "test/cc-2"], &["test/cc-2"])).await.unwrap();
-    let unchanged = swarm.run_reaches(run, RunState::Promoted, 20).await;
+    let unchanged = swarm.run_reaches(run, RunState::Promoted, 30).await;
     assert_eq!(unchanged.reason.as_deref(), Some("nothing changed since generation 1"));
     assert_eq!(newest(&swarm).await, (2, vec!["test/cc-2".to_owned()]));
     assert_eq!(newest_run(&swarm).await.definition, Some(2));
