@@ -165,6 +165,8 @@ pub struct Limits {
     pub upload_bytes: u64,
     /// The largest JSON body in bytes. A generation of 50,000 packages needs about 3.5 MiB.
     pub body_bytes: usize,
+    /// With less free where `directory` is, the binhost says that it is degraded, in bytes.
+    pub disk_low_bytes: u64,
     /// Connections served at the same time; more wait in the kernel's queue.
     pub connections: usize,
     /// How long a client may take to send a request's header, and how long an idle connection stays, in seconds.
@@ -180,6 +182,7 @@ impl Default for Limits {
         Self {
             upload_bytes: 4 << 30,
             body_bytes: 8 << 20,
+            disk_low_bytes: 10 << 30,
             connections: 1024,
             header_seconds: 30,
             stall_seconds: 60,

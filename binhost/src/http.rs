@@ -46,6 +46,7 @@ use crate::clock::Clock;
 use crate::config::{Limits, PublicUrl, Retention};
 use crate::error::{Error, Result};
 use crate::files::OpenFiles;
+use crate::room;
 use crate::signing::{self, Keyring};
 use crate::store::Store;
 use crate::upkeep::Upkeep;
@@ -129,14 +130,18 @@ pub(crate) fn router(app: App, scheme: Scheme) -> Router {
 /// 200 when writes can be taken; what works less well, or will not for long, is named (law 12).
 async fn ready(State(app): State<App>) -> Result<Json<Ready>, Failure> {
     let mut degraded = app.upkeep.degraded();
-    let warnings = blocking(move || {
+    let looked = blocking(move || {
         app.store.check_able()?;
         let now = app.clock.now();
-        Ok(app.keyring.map(|keyring| signing::warnings(&keyring, now)).transpose()?.unwrap_or_default())
+        let keys = app.keyring.map(|keyring| signing::warnings(&keyring, now)).transpose()?;
+        let free = room::free(app.store.root())?;
+        let low = room::low(free, app.limits.disk_low_bytes);
+        Ok((keys.into_iter().flatten().chain(low).collect::<Vec<_>>(), free))
     });
-    degraded.extend(warnings.await?);
+    let (warnings, disk_free_bytes) = looked.await?;
+    degraded.extend(warnings);
     let status = if degraded.is_empty() { "ready" } else { "degraded" };
-    Ok(Json(Ready { status: status.to_owned(), degraded }))
+    Ok(Json(Ready { status: status.to_owned(), degraded, disk_free_bytes: Some(disk_free_bytes) }))
 }
 
 /// Gives each line of a request the request's id, and the swarm's own clients as well. One line says that it was answered,

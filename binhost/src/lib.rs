@@ -56,6 +56,7 @@ mod error;
 mod files;
 mod http;
 mod journal;
+mod room;
 mod server;
 mod store;
 mod target;

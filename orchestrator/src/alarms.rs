@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::db;
+use crate::disk;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -178,6 +179,8 @@ pub async fn standing(app: &App) -> sqlx::Result<Vec<Alarm>> {
     alarms.extend(db::stuck::unbuilt(&app.db).await?);
     alarms.extend(db::stuck::frozen(&app.db).await?);
     alarms.extend(db::disks::low(&app.db, app.limits.disk_low_bytes).await?);
+    alarms
+        .extend(app.state_dir.iter().filter_map(|directory| disk::low(directory, app.limits.disk_low_bytes)));
     alarms.extend(db::destinations::failing(&app.db, &app.notify.names()).await?);
     if app.turned.elapsed() > MISSED_TURNS * app.times.maintenance_seconds {
         alarms.push(Alarm::new(Kind::Maintenance, "", "the maintenance loop does not turn".to_owned()));

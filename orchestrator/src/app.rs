@@ -19,6 +19,7 @@ use crate::scheduler::Strategy;
 use crate::wake::Wake;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -67,6 +68,8 @@ pub struct App {
     pub drone_binhost_url: String,
     /// What the dashboard's viewers are told.
     pub feed: Feed,
+    /// Where the private servers keep what they keep, if there is one of them.
+    pub state_dir: Option<PathBuf>,
     /// What works less well.
     pub alarms: Alarms,
     /// What is counted and measured.
@@ -120,6 +123,7 @@ impl App {
         redis: redis::aio::ConnectionManager,
         signer: TicketSigner,
         notify: Notifier,
+        state_dir: Option<PathBuf>,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let times = config.times;
@@ -145,6 +149,7 @@ impl App {
             limits: config.limits,
             gate: config.gate,
             feed: Feed::default(),
+            state_dir,
             alarms: Alarms::default(),
             metrics: Metrics::default(),
             notify,

@@ -177,7 +177,8 @@ pub struct Limits {
     pub distfile_bytes: u64,
     /// The largest request body in bytes.
     pub body_bytes: usize,
-    /// A drone that has less free where it builds is an alarm, in bytes.
+    /// A drone that has less free where it builds is an alarm, and so is the orchestrator where the private servers keep
+    /// what they keep, in bytes.
     pub disk_low_bytes: u64,
 }
 

@@ -42,6 +42,7 @@ use place::Place;
 use postgres::Postgres;
 use redis::Redis;
 use secrecy::SecretString;
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
@@ -111,6 +112,14 @@ impl Servers {
     #[must_use]
     pub fn redis_url(&self) -> &str {
         &self.redis_url
+    }
+
+    /// Where those that are ours keep what they keep; `None`: both are given.
+    #[must_use]
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        let postgres = self.postgres.as_ref().map(|postgres| &postgres.place);
+        let place = postgres.or(self.redis.as_ref().map(|redis| &redis.place))?;
+        Some(place.state.clone())
     }
 
     /// Adopts what runs, starts what does not.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod dashboard;
 pub mod db;
 pub mod definitions;
+pub mod disk;
 pub mod distrust;
 pub mod embedded;
 pub mod enter;

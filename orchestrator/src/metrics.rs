@@ -11,6 +11,7 @@ use gauges::Gauges;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::time::Duration;
@@ -30,6 +31,21 @@ pub struct Metrics {
     upload_seconds: Histogram,
     receive_seconds: Histogram,
     request_seconds: Family<OfRequest, Histogram>,
+    disk_free: Family<OfDisk, Gauge>,
+}
+
+/// A disk that none of the drones has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Disk {
+    /// Where the private servers keep what they keep.
+    StateDir,
+    /// The binhost's, as it says itself to the orchestrator that leads.
+    Binhost,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDisk {
+    disk: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -104,6 +120,9 @@ impl Default for Metrics {
         let request_seconds = Family::new_with_constructor(request_histogram as fn() -> Histogram);
         let help = "Requests by route and class of status; long-polls wait for work";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, request_seconds.clone());
+        let disk_free = Family::<OfDisk, Gauge>::default();
+        let help = "Room on the disks of the binhost and of the private servers";
+        registry.register_with_unit("disk_free", help, Unit::Bytes, disk_free.clone());
         // Every series whose labels are known is there from the beginning: a scraper sees its first rise.
         for invariant in Invariant::ALL {
             breaches.get_or_create(&OfInvariant { invariant: invariant.as_str() }).inc_by(0);
@@ -125,6 +144,7 @@ impl Default for Metrics {
             upload_seconds,
             receive_seconds,
             request_seconds,
+            disk_free,
         }
     }
 }
@@ -187,6 +207,20 @@ impl Metrics {
         self.request_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
+    /// So many bytes are free; `None`: nobody knows.
+    pub fn disk_free(&self, disk: Disk, bytes: Option<u64>) {
+        let labels = match disk {
+            Disk::StateDir => OfDisk { disk: "state_dir" },
+            Disk::Binhost => OfDisk { disk: "binhost" },
+        };
+        match bytes {
+            Some(bytes) => {
+                drop(self.disk_free.get_or_create(&labels).set(i64::try_from(bytes).unwrap_or(i64::MAX)))
+            }
+            None => drop(self.disk_free.remove(&labels)),
+        }
+    }
+
     /// All of them and the gauges, as Prometheus reads them (the text format of `OpenMetrics`).
     #[must_use]
     pub fn text(&self, gauges: &Gauges) -> String {
@@ -213,6 +247,9 @@ mod tests {
         metrics.hand_off(Duration::from_millis(7));
         metrics.build(true, 61.0);
         metrics.receive(Duration::from_millis(30));
+        metrics.disk_free(Disk::StateDir, Some(5 << 30));
+        metrics.disk_free(Disk::Binhost, Some(9 << 30));
+        metrics.disk_free(Disk::Binhost, None);
         metrics.request("GET", "/api/v1/runs/{run}", 404, Duration::from_millis(1));
         metrics.text(&gauges::tests::sample())
     }

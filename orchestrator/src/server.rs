@@ -51,7 +51,7 @@ async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals
     let signer = TicketSigner::new(&ticket_key(&config.ticket_key_file)?);
     let stop = CancellationToken::new();
     let notifier = Notifier::new(&config.notify)?;
-    let app = App::new(config, database, connection, signer, notifier, stop.clone());
+    let app = App::new(config, database, connection, signer, notifier, servers.state_dir(), stop.clone());
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;

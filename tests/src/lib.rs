@@ -9,6 +9,7 @@
 //! | [`embedded`] | an orchestrator that runs its own Postgres and Redis |
 //! | [`drone`] | a scripted drone that speaks the real protocol |
 //! | [`definitions`] | what workstations push |
+//! | [`disk`] | a small disk, which a test can fill |
 //! | [`git_https`] | a git server over https |
 //! | [`gpkg`] | binary packages for scripted drones |
 //! | [`plans`] | plans and epochs |
@@ -40,6 +41,7 @@ pub mod cli;
 pub mod cron;
 pub mod database;
 pub mod definitions;
+pub mod disk;
 pub mod drone;
 pub mod embedded;
 pub mod fleet;

@@ -9,24 +9,56 @@ use swarm_protocol::binhost::{Prepare, Stage};
 use swarm_protocol::id::{AttemptId, GenerationNumber, PackageId, RunId};
 use swarm_protocol::{Code, Digest};
 
-fn start(directory: &Path) -> Process {
+fn start(directory: &Path, size: &str, limits: &str) -> Process {
     let store = directory.join("store");
     std::fs::create_dir_all(&store).unwrap();
-    let script = "mount -t tmpfs -o size=4m,mode=755 tmpfs \"$1\" && exec \"$2\" serve --config \"$3\"";
+    let config = Process::config(directory);
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}[limits]\n{limits}\n")).unwrap();
+    let script = "mount -t tmpfs -o size=$4,mode=755 tmpfs \"$1\" && exec \"$2\" serve --config \"$3\"";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script, "sh"]).arg(&store);
-    command.arg(env!("CARGO_BIN_EXE_build-binhost")).arg(Process::config(directory));
+    command.arg(env!("CARGO_BIN_EXE_build-binhost")).arg(config).arg(size);
     Process::spawn(&mut command)
+}
+
+/// A path of the store, as the process sees it.
+fn inside(process: &Process, directory: &Path, path: &str) -> PathBuf {
+    let store = directory.join("store");
+    format!("/proc/{}/root{}/{path}", process.child.id(), store.display()).into()
+}
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_is_said_before_it_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = start(directory.path(), "16m", "disk_low_bytes = 8388608");
+    let filler = inside(&process, directory.path(), "filler");
+    let ready = async || process.orchestrator().ready().await.unwrap();
+    assert_eq!(ready().await.degraded, Vec::<String>::new());
+    std::fs::write(&filler, vec![1; 12 << 20]).unwrap();
+    let low = ready().await;
+    assert_eq!(low.status, "degraded");
+    let free = low.disk_free_bytes.unwrap();
+    assert!(free < 4 << 20, "{free}");
+    let said = format!(
+        "its disk is nearly full: {} MiB are free, and limits.disk_low_bytes asks for 8;",
+        free >> 20
+    );
+    assert!(low.degraded.len() == 1 && low.degraded[0].starts_with(&said), "{low:?}");
+    assert!(low.degraded[0].contains("[retention]"), "it says what to do: {low:?}");
+    // It is no more than a warning: what fits is taken.
+    let bytes = Package::zlib().bytes();
+    process.drone().upload(Digest::of(&bytes), bytes.len() as u64, bytes).await.unwrap();
+    std::fs::remove_file(filler).unwrap();
+    assert_eq!(ready().await.degraded, Vec::<String>::new());
+    process.kill();
 }
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let mut process = start(directory.path());
-    let inside = |path: &str| -> PathBuf {
-        let store = directory.path().join("store");
-        format!("/proc/{}/root{}/{path}", process.child.id(), store.display()).into()
-    };
+    let process = start(directory.path(), "4m", "");
+    let inside = |path: &str| inside(&process, directory.path(), path);
     let bytes = Package::zlib().bytes();
     let stage =
         Stage { package: PackageId(1), attempt: AttemptId(1), built: Digest::of(&bytes), expected: zlib() };
@@ -60,6 +92,5 @@ async fn a_full_disk_loses_nothing() {
     assert!(names(&inside("targets/amd64/generations")).is_empty());
     std::fs::remove_file(inside("filler")).unwrap();
     process.orchestrator().prepare(&target(), number, &prepare).await.unwrap();
-    process.child.kill().unwrap();
-    process.child.wait().unwrap();
+    process.kill();
 }

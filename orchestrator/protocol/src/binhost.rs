@@ -163,4 +163,7 @@ pub struct Ready {
     pub status: String,
     /// What works less well, in sentences.
     pub degraded: Vec<String>,
+    /// Bytes that are free where its directory is; an older binhost does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_free_bytes: Option<u64>,
 }

@@ -5,6 +5,7 @@
 use crate::alarms::Kind;
 use crate::app::App;
 use crate::db::{definitions, retention};
+use crate::metrics::Disk;
 use swarm_protocol::client::ClientError;
 use tracing::{info, warn};
 
@@ -31,7 +32,9 @@ pub(super) async fn drop_views(app: &App) -> sqlx::Result<()> {
 
 /// What works less well there works less well here (law 12).
 async fn watch(app: &App) -> sqlx::Result<()> {
-    let alarm = match app.binhost().await?.ready().await {
+    let ready = app.binhost().await?.ready().await;
+    app.metrics.disk_free(Disk::Binhost, ready.as_ref().ok().and_then(|ready| ready.disk_free_bytes));
+    let alarm = match ready {
         Ok(ready) if ready.degraded.is_empty() => None,
         Ok(ready) => Some(format!("the binhost is degraded: {}", ready.degraded.join("; "))),
         Err(error) => Some(format!("the binhost cannot work: {error}")),
