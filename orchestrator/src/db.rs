@@ -12,6 +12,7 @@ pub mod events;
 pub mod gates;
 pub mod generations;
 pub mod history;
+pub mod home;
 pub mod invariants;
 pub mod listing;
 pub mod logs;

@@ -19,6 +19,7 @@ pub mod gate;
 pub mod graph;
 pub mod heartbeat;
 pub mod history;
+pub mod learn;
 pub mod lost;
 pub mod machine;
 pub mod maintenance;

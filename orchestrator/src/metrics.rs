@@ -213,11 +213,10 @@ impl Metrics {
             Disk::StateDir => OfDisk { disk: "state_dir" },
             Disk::Binhost => OfDisk { disk: "binhost" },
         };
-        match bytes {
-            Some(bytes) => {
-                drop(self.disk_free.get_or_create(&labels).set(i64::try_from(bytes).unwrap_or(i64::MAX)))
-            }
-            None => drop(self.disk_free.remove(&labels)),
+        if let Some(bytes) = bytes {
+            self.disk_free.get_or_create(&labels).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        } else {
+            self.disk_free.remove(&labels);
         }
     }
 

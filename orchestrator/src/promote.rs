@@ -7,6 +7,7 @@ use crate::db::gates;
 use crate::db::generations::{self, Becoming};
 use crate::db::runs::{self, RunError, Unplanned};
 use crate::db::targets;
+use crate::learn;
 use crate::lost;
 use crate::machine::run::Transition;
 use crate::{mend, republish, toolchain};
@@ -47,6 +48,11 @@ async fn settle(app: &App, run: RunId) -> Result<(), RunError> {
         return Ok(());
     }
     let Unplanned { target, name, .. } = runs::unplanned(&app.db, run).await?.ok_or(RunError::NotFound)?;
+    // What it becomes gets a number after all that the binhost has.
+    let ends = matches!(verdict(&runs::counts(&app.db, run).await?), Verdict::Validate);
+    if ends && !learn::ask(app, target, &name).await? {
+        return Ok(());
+    }
     let mut tx = app.db.begin().await?;
     let open = runs::lock_open(&mut tx, target).await?;
     if db::republish::holds_up(&mut tx, run).await? {

@@ -46,6 +46,11 @@ async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals
         .await
         .context("cannot connect to the database")?;
     db::MIGRATIONS.run(&database).await.context("cannot migrate the database")?;
+    if db::home::arrive(&database).await? {
+        warn!(
+            "the database is not where it was: ids go on far behind those of the dump, and none is given twice"
+        );
+    }
     db::logs::rotate(&database, config.times.log_retention_days).await?;
     let (client, connection) = redis(servers.redis_url())?;
     let signer = TicketSigner::new(&ticket_key(&config.ticket_key_file)?);

@@ -22,9 +22,13 @@ fn socket_directory() -> String {
 impl Database {
     /// An empty database.
     pub async fn empty() -> Self {
-        let directory = socket_directory();
+        Self::empty_in(&socket_directory()).await
+    }
+
+    /// An empty database of the server whose socket is in `directory`.
+    pub async fn empty_in(directory: &str) -> Self {
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let options = PgConnectOptions::new().socket(&directory).username("swarm");
+        let options = PgConnectOptions::new().socket(directory).username("swarm");
         let mut admin = PgConnection::connect_with(&options.clone().database("postgres")).await.unwrap();
         // The name is made of two numbers.
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();

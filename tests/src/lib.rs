@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`cluster`] | another Postgres |
 //! | [`database`] | a database of its own for each test |
 //! | [`process`] | a child process that ends with the test |
 //! | [`swarm`] | an orchestrator, a binhost and a Redis, with clients |
@@ -38,6 +39,7 @@ pub mod binhost;
 pub mod browser;
 pub mod checker;
 pub mod cli;
+pub mod cluster;
 pub mod cron;
 pub mod database;
 pub mod definitions;

@@ -7,6 +7,7 @@ use super::error::ApiError;
 use super::extract::{Json, Path, Query};
 use crate::app::App;
 use crate::db::{generations, republish, targets};
+use crate::learn;
 use axum::extract::State;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -56,6 +57,8 @@ pub async fn republish(
     Json(order): Json<Republish>,
 ) -> Result<axum::Json<Generation>, ApiError> {
     let target = target(&app, &name).await?;
+    // A binhost that is away is asked again when it has to work.
+    learn::ask(&app, target, &name).await?;
     let mut tx = app.db.begin().await?;
     let number = republish::begin(&mut tx, target, order).await?;
     tx.commit().await?;

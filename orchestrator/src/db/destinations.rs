@@ -63,7 +63,7 @@ pub async fn standing(db: &PgPool, name: &str) -> sqlx::Result<Standing> {
     let row = loop {
         let row = sqlx::query!(
             r#"SELECT swarm_now() AS "now!", told::text AS "told!", until::text,
-                  pg_snapshot_xmin(pg_current_snapshot())::text AS "end!", delivered_at, failures, retry_at, dropped
+                  swarm_horizon()::text AS "end!", delivered_at, failures, retry_at, dropped
            FROM destinations WHERE name = $1"#,
             name
         );
@@ -71,7 +71,7 @@ pub async fn standing(db: &PgPool, name: &str) -> sqlx::Result<Standing> {
             break row;
         }
         let begin = sqlx::query!(
-            "INSERT INTO destinations (name, told) VALUES ($1, pg_snapshot_xmin(pg_current_snapshot()))
+            "INSERT INTO destinations (name, told) VALUES ($1, swarm_horizon())
          ON CONFLICT DO NOTHING",
             name
         );

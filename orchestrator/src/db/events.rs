@@ -82,7 +82,7 @@ impl std::str::FromStr for Cursor {
 
 /// Behind everything that can be read now.
 pub async fn end(db: impl PgExecutor<'_>) -> sqlx::Result<Cursor> {
-    let xid = sqlx::query_scalar!(r#"SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS "xid!""#);
+    let xid = sqlx::query_scalar!(r#"SELECT swarm_horizon()::text AS "xid!""#);
     let xid = xid.fetch_one(db).await?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
     Ok(Cursor { xid, id: 0 })
 }
@@ -95,7 +95,7 @@ pub async fn since(db: impl PgExecutor<'_>, cursor: &Cursor, run: Option<RunId>)
                   e.attempt_id AS "attempt: AttemptId", e.drone_id AS "drone: DroneId", d.name AS "drone_name?", e.data
            FROM events e LEFT JOIN runs r ON r.id = e.run_id LEFT JOIN targets t ON t.id = r.target_id
                 LEFT JOIN packages p ON p.id = e.package_id LEFT JOIN drones d ON d.id = e.drone_id
-           WHERE (e.xid, e.id) > ($1::text::xid8, $2) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+           WHERE (e.xid, e.id) > ($1::text::xid8, $2) AND e.xid < (SELECT swarm_horizon())
              AND ($4::bigint IS NULL OR e.run_id = $4)
            ORDER BY e.xid, e.id LIMIT $3"#,
         cursor.xid.to_string(),

@@ -3,15 +3,17 @@
 
 use super::events::{self, NewEvent};
 use super::runs::{self, RunError};
+use super::targets;
 use crate::definitions;
 use crate::machine::run::Transition;
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use swarm_protocol::Digest;
 use swarm_protocol::admin::Generation;
 use swarm_protocol::binhost::{Prepare, Provided};
 use swarm_protocol::gentoo::{TargetName, WorldAtom};
 use swarm_protocol::id::{GenerationId, GenerationNumber, RunId, TargetId};
+use swarm_protocol::kept::Kept;
 use swarm_protocol::resolution::Finding;
 use swarm_protocol::state::{GenerationState, RunState};
 
@@ -98,6 +100,64 @@ pub(super) async fn content(
     let workstations: Vec<_> = row.workstations.into_iter().map(|provided| provided.0).collect();
     let provided = definitions::provided(row.provided.0, &workstations);
     Ok(Prepare { artifacts: artifacts(db, generation).await?, system: row.system, provided })
+}
+
+/// Whether any of `kept` has a higher number than all generations of the target that are known.
+pub async fn has_above(db: impl PgExecutor<'_>, target: TargetId, kept: &[Kept]) -> sqlx::Result<bool> {
+    let highest = kept.iter().map(|kept| kept.number.0).max();
+    sqlx::query_scalar!(
+        r#"SELECT COALESCE($2 > COALESCE(max(number), 0), false) AS "above!" FROM generations WHERE target_id = $1"#,
+        target.0,
+        highest
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Notes those of `kept` that are not known, and which generation is current if it is one of them. Gives their numbers.
+pub async fn learn(
+    db: &PgPool,
+    (target, name): (TargetId, &TargetName),
+    kept: &[Kept],
+    current: Option<GenerationNumber>,
+) -> sqlx::Result<Vec<GenerationNumber>> {
+    let numbers: Vec<_> = kept.iter().map(|kept| kept.number.0).collect();
+    let timestamps: Vec<_> = kept.iter().map(|kept| kept.timestamp).collect();
+    let mut tx = db.begin().await?;
+    targets::lock(&mut tx, target).await?;
+    let learned = sqlx::query_scalar!(
+        r#"INSERT INTO generations (target_id, number, state, index_timestamp, promoted_at, learned_at)
+           SELECT $1, k.number, 'retired', k.seconds, to_timestamp(k.seconds), swarm_now()
+           FROM UNNEST($2::bigint[], $3::bigint[]) AS k (number, seconds)
+           WHERE k.number > COALESCE((SELECT max(number) FROM generations WHERE target_id = $1), 0)
+           RETURNING number AS "number: GenerationNumber""#,
+        target.0,
+        &numbers,
+        &timestamps
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if let Some(current) = current.filter(|current| learned.contains(current)) {
+        sqlx::query!(
+            "UPDATE generations SET state = 'retired' WHERE target_id = $1 AND state = 'current'",
+            target.0
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE generations SET state = 'current' WHERE target_id = $1 AND number = $2",
+            target.0,
+            current.0
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    if !learned.is_empty() {
+        let data = serde_json::json!({ "target": name, "numbers": learned, "current": current });
+        events::append(&mut tx, NewEvent { kind: "generation.learned", data, ..NewEvent::default() }).await?;
+    }
+    tx.commit().await?;
+    Ok(learned)
 }
 
 /// The published digests of everything in a generation.

@@ -110,7 +110,8 @@ async fn original(
 ) -> Result<GenerationNumber, RepublishError> {
     let row = sqlx::query!(
         r#"SELECT COALESCE(republishes, number) AS "original!: GenerationNumber", state AS "state: GenerationState",
-                  promoted_at IS NOT NULL AS "promoted!", removed_at IS NOT NULL AS "removed!"
+                  promoted_at IS NOT NULL AS "promoted!", removed_at IS NOT NULL AS "removed!",
+                  learned_at IS NOT NULL AS "learned!"
            FROM generations WHERE target_id = $1 AND number = $2"#,
         target.0,
         number.0
@@ -118,6 +119,9 @@ async fn original(
     match row.fetch_optional(tx).await? {
         None => Err(RepublishError::NotFound(number)),
         Some(row) if row.removed => Err(RepublishError::Removed(number)),
+        Some(row) if row.learned => refused(format!(
+            "what generation {number} contains is not known: the database that it was made with was lost"
+        )),
         Some(row) if row.promoted => Ok(row.original),
         Some(row) => refused(format!("generation {number} is {}, and never was current", row.state)),
     }

@@ -55,12 +55,10 @@ pub async fn dropped(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Targets that have generations to be kept or removed.
+/// All targets: what the binhost keeps of each is asked for.
 pub async fn targets(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<(TargetId, TargetName)>> {
-    let rows = sqlx::query!(
-        r#"SELECT id AS "id: TargetId", name AS "name: TargetName" FROM targets t
-           WHERE EXISTS (SELECT FROM generations g WHERE g.target_id = t.id AND g.state = 'current') ORDER BY id"#
-    );
+    let rows =
+        sqlx::query!(r#"SELECT id AS "id: TargetId", name AS "name: TargetName" FROM targets ORDER BY id"#);
     Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.id, row.name)).collect())
 }
 

@@ -38,7 +38,8 @@ pub struct Offer {
     pub build_key: Option<BuildKey>,
 }
 
-/// What `run` may keep under `epoch`: what the current generation has, and what the predecessor has received, as far as
+/// What `run` may keep under `epoch`: what the newest generation has whose set is known (the current one, unless a lost
+/// database had made it), and what the predecessor has received, as far as
 /// it may live together with what is built under that epoch.
 pub async fn offers(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Result<Vec<Offer>> {
     sqlx::query_as!(
@@ -49,7 +50,8 @@ pub async fn offers(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::
            WHERE e.compat = (SELECT compat FROM epochs WHERE id = $2) AND f.withdrawn_at IS NULL AND f.lost_at IS NULL
              AND f.id IN (
                SELECT a.artifact_id FROM generation_artifacts a JOIN generations g ON g.id = a.generation_id
-               WHERE g.state = 'current' AND g.target_id = (SELECT target_id FROM runs WHERE id = $1)
+               WHERE g.id = (SELECT id FROM generations WHERE target_id = (SELECT target_id FROM runs WHERE id = $1)
+                               AND promoted_at IS NOT NULL AND learned_at IS NULL ORDER BY number DESC LIMIT 1)
                UNION SELECT p.artifact_id FROM packages p
                WHERE p.run_id = (SELECT predecessor_id FROM runs WHERE id = $1) AND p.artifact_id IS NOT NULL AND p.stage = 0)
            ORDER BY f.id"#,
@@ -69,7 +71,7 @@ pub async fn estate(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::
     Ok(Estate { offered, former })
 }
 
-/// Packages of the predecessor and of the run behind the current generation, if they were planned under `epoch`. Rows
+/// Packages of the predecessor and of the run behind that generation, if they were planned under `epoch`. Rows
 /// themselves are left only by the predecessor.
 async fn former(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Result<Vec<Former>> {
     let rows = sqlx::query_as!(
@@ -78,7 +80,8 @@ async fn former(tx: &mut PgConnection, run: RunId, epoch: EpochId) -> sqlx::Resu
                SELECT o.id, o.id = r.predecessor_id AS leaves_rows FROM runs r JOIN runs o ON o.target_id = r.target_id
                WHERE r.id = $1 AND o.epoch_id = $2 AND o.id <> r.id
                  AND (o.id = r.predecessor_id OR o.id IN (
-                      SELECT run_id FROM generations g WHERE g.target_id = r.target_id AND g.state = 'current')))
+                      SELECT run_id FROM generations g WHERE g.target_id = r.target_id
+                        AND promoted_at IS NOT NULL AND learned_at IS NULL ORDER BY number DESC LIMIT 1)))
            SELECT p.id AS "id: PackageId", p.cpv AS "cpv: Cpv", p.slot AS "slot: Slot",
                   p.repository AS "repository: RepoName", p.use_flags AS "use_flags: Vec<UseFlag>",
                   p.build_key AS "build_key: BuildKey",

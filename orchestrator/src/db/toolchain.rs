@@ -36,7 +36,7 @@ pub async fn current_run(tx: &mut PgConnection, target: TargetId) -> sqlx::Resul
     sqlx::query_scalar!(
         r#"SELECT COALESCE(g.run_id, o.run_id) AS "run!: RunId"
            FROM generations g LEFT JOIN generations o ON o.target_id = g.target_id AND o.number = g.republishes
-           WHERE g.target_id = $1 AND g.state = 'current'"#,
+           WHERE g.target_id = $1 AND g.state = 'current' AND g.learned_at IS NULL"#,
         target.0
     )
     .fetch_optional(tx)

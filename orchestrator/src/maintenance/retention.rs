@@ -5,6 +5,7 @@
 use crate::alarms::Kind;
 use crate::app::App;
 use crate::db::{definitions, retention};
+use crate::learn;
 use crate::metrics::Disk;
 use swarm_protocol::client::ClientError;
 use tracing::{info, warn};
@@ -46,12 +47,14 @@ async fn watch(app: &App) -> sqlx::Result<()> {
 async fn generations(app: &App) -> sqlx::Result<()> {
     for (target, name) in retention::targets(&app.db).await? {
         let kept = match app.binhost().await?.kept(&name).await {
-            Ok(kept) => kept.into_iter().map(|kept| kept.number).collect::<Vec<_>>(),
+            Ok(kept) => kept,
             Err(error) => {
                 later(&error);
                 return Ok(());
             }
         };
+        learn::from(app, target, &name, &kept).await?;
+        let kept: Vec<_> = kept.into_iter().map(|kept| kept.number).collect();
         for generation in retention::removed(&app.db, target, &name, &kept).await? {
             info!(target.name = %name, %generation, "the binhost no longer keeps a generation");
         }

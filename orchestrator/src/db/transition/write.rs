@@ -162,8 +162,9 @@ pub(super) async fn begin(
 async fn next_build_id(tx: &mut PgConnection, package: PackageId) -> sqlx::Result<i32> {
     sqlx::query_scalar!(
         "INSERT INTO build_ids (target_id, cpv, last)
-         SELECT r.target_id, p.cpv, 1 FROM packages p JOIN runs r ON r.id = p.run_id WHERE p.id = $1
-         ON CONFLICT (target_id, cpv) DO UPDATE SET last = build_ids.last + 1
+         SELECT r.target_id, p.cpv, h.build_id_floor + 1
+         FROM packages p JOIN runs r ON r.id = p.run_id CROSS JOIN home h WHERE p.id = $1
+         ON CONFLICT (target_id, cpv) DO UPDATE SET last = GREATEST(build_ids.last + 1, EXCLUDED.last)
          RETURNING last",
         package.0
     )
