@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::db::receive;
 use crate::db::transition::{ApplyError, Note, Subject};
 use crate::machine::package::{Refusal, Step, Transition};
+use crate::mend;
 use std::time::{Duration, Instant};
 use swarm_protocol::Code;
 use swarm_protocol::binhost::Staged;
@@ -28,6 +29,11 @@ pub async fn drive(app: &App, attempt: AttemptId) -> Result<Completed, ApplyErro
     let staging = binhost.stage(&accepting.target, accepting.run, &accepting.stage);
     match tokio::time::timeout(PATIENCE, staging).await {
         Ok(Ok(staged)) => received(app, attempt, accepting.run, &staged, began).await,
+        // The run was over when it was dropped, in a history that this database does not know of.
+        Ok(Err(error)) if error.code() == Some(Code::WrongState) => {
+            mend::overtaken(app, accepting.run, &error.to_string()).await?;
+            ended(app, attempt).await
+        }
         Ok(Err(error)) => {
             if let Some(class) = refusal(&error) {
                 refused(app, attempt, class, &error.to_string()).await

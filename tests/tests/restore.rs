@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use swarm_protocol::admin::Event;
-use swarm_protocol::drone::Completion;
+use swarm_protocol::drone::{Claim, Completion};
 use swarm_protocol::epoch::Epoch;
 use swarm_protocol::id::RunId;
 use swarm_protocol::state::{GenerationState, RunState};
@@ -41,6 +42,17 @@ fn as_documented(swarm: &Swarm, program: &str, database: &Database) {
     assert!(output.status.success(), "{line}: {output:?}");
 }
 
+/// The swarm loses its database, and goes on with the dump in another one.
+async fn restore(swarm: &mut Swarm, database: Database) {
+    swarm.orchestrator.take().unwrap().kill();
+    as_documented(swarm, "pg_restore", &database);
+    let config = swarm.path().join("orchestrator.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace(&swarm.database.url, &database.url)).unwrap();
+    swarm.database = database;
+    swarm.start_orchestrator().await;
+}
+
 /// Uses up transaction ids, as months do.
 async fn age(database: &Database) {
     let many = "DO $$ BEGIN FOR i IN 1..20000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$";
@@ -57,19 +69,23 @@ async fn people(swarm: &Swarm, condition: &str) {
     .await;
 }
 
+/// Builds a package. As with a real compiler, no two builds give the same bytes.
+async fn build(drone: &ScriptedDrone, claim: &Claim) {
+    drone.start(claim).await.unwrap();
+    let time = TIME.fetch_add(1, Ordering::Relaxed).to_string();
+    let bytes = gpkg::package_with(claim, &[("USE", ""), ("IUSE", ""), ("BUILD_TIME", &time)]);
+    let complete = drone.upload_bytes(claim, bytes).await;
+    let completed = drone.complete(claim, &complete).await.unwrap();
+    assert_eq!(completed.result, Completion::Received, "{:?}", completed.reason);
+    drone.forget(claim);
+}
+
 async fn built(swarm: &Swarm, drone: &ScriptedDrone, epoch: &Epoch, packages: &[&str]) -> RunId {
     let run = swarm.run(epoch.clone(), plans::plan(packages, &[])).await;
     while swarm.admin.run(run).await.unwrap().counts.received < packages.len().try_into().unwrap() {
         drone.beat(&[]).await.unwrap();
         if let Some(claim) = drone.claim(1).await {
-            drone.start(&claim).await.unwrap();
-            // As with a real compiler, no two builds give the same bytes.
-            let time = TIME.fetch_add(1, Ordering::Relaxed).to_string();
-            let bytes = gpkg::package_with(&claim, &[("USE", ""), ("IUSE", ""), ("BUILD_TIME", &time)]);
-            let complete = drone.upload_bytes(&claim, bytes).await;
-            let completed = drone.complete(&claim, &complete).await.unwrap();
-            assert_eq!(completed.result, Completion::Received, "{:?}", completed.reason);
-            drone.forget(&claim);
+            build(drone, &claim).await;
         }
     }
     swarm.run_reaches(run, RunState::Promoted, 20).await;
@@ -118,6 +134,52 @@ async fn into_another_postgres() {
     lives_on(Some(Cluster::start().await)).await;
 }
 
+/// The dump was made in the middle of a run, which was promoted after that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_over_already_gives_way_to_another_one() {
+    let mut swarm = Swarm::start_with(Settings { gate: "required = false\n", ..Settings::default() }).await;
+    let ant = Arc::new(ScriptedDrone::join(&swarm, "ant", &plans::epoch()).await);
+    let _heart = ant.heart();
+    let first = swarm.run(plans::epoch(), plans::plan(&ALL[..2], &[])).await;
+    build(&ant, &ant.claim(5).await.unwrap()).await;
+    as_documented(&swarm, "pg_dump", &swarm.database);
+    build(&ant, &ant.claim(5).await.unwrap()).await;
+    swarm.run_reaches(first, RunState::Promoted, 20).await;
+    let view = swarm.binhost_directory().join(format!("targets/{}/runs/{first}", target()));
+    wait::until(20, "the run's view to be dropped", async || (!view.exists()).then_some(())).await;
+    let before = index(&swarm).await;
+
+    restore(&mut swarm, Database::empty().await).await;
+    // Its last package is built once more, and then the binhost tells.
+    let claim = ant.claim(20).await.unwrap();
+    ant.start(&claim).await.unwrap();
+    let complete = ant.upload(&claim).await;
+    let refused = ant.complete(&claim, &complete).await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::StaleReport));
+    ant.forget(&claim);
+    let run = swarm.run_reaches(first, RunState::Cancelled, 20).await;
+    assert!(run.reason.unwrap().contains("is over, and its view is dropped"));
+
+    let resolution = ant.resolve(20).await.unwrap();
+    ant.resolved(&resolution, plans::plan(&ALL[..2], &[])).await.unwrap();
+    build(&ant, &ant.claim(20).await.unwrap()).await;
+    let run = swarm.run_reaches(resolution.run, RunState::Promoted, 20).await;
+    assert_eq!(run.generation.map(|number| number.0), Some(2));
+    let now = index(&swarm).await;
+    assert!(now.0 >= before.0 + 6 && now.1.len() == 2, "{now:?} after {before:?}");
+    assert_eq!(now.1[0], before.1[0], "what the dump knew is kept");
+    assert_ne!(now.1[1], before.1[1], "what it did not know is built again");
+    // Another start is not another restoration.
+    swarm.orchestrator.take().unwrap().kill();
+    swarm.start_orchestrator().await;
+    let noticed: i64 = sqlx::query_scalar("SELECT count(*) FROM events WHERE kind = 'database.restored'")
+        .fetch_one(&swarm.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(noticed, 1);
+    checker::check(&swarm.admin, &swarm.database.pool).await;
+}
+
 async fn lives_on(elsewhere: Option<Cluster>) {
     let receiver = Receiver::start().await;
     let url = receiver.url("/told");
@@ -144,17 +206,11 @@ async fn lives_on(elsewhere: Option<Cluster>) {
     let kept = bytes(&swarm, &lost.1[0]).await;
     let cursor = swarm.admin.events("now").await.unwrap().cursor;
 
-    swarm.orchestrator.take().unwrap().kill();
     let restored = match &elsewhere {
         None => Database::empty().await,
         Some(cluster) => Database::empty_in(&cluster.socket_directory()).await,
     };
-    as_documented(&swarm, "pg_restore", &restored);
-    let config = swarm.path().join("orchestrator.toml");
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace(&swarm.database.url, &restored.url)).unwrap();
-    swarm.database = restored;
-    swarm.start_orchestrator().await;
+    restore(&mut swarm, restored).await;
 
     // The drone of the dump goes on as it is; the later one is told to enrol again.
     ant.beat(&[]).await.unwrap();

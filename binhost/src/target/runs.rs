@@ -26,7 +26,10 @@ impl Target {
     /// Refuses a run that was dropped. The caller holds the journals, so that it stays as it is.
     pub(super) fn open_run(&self, run: RunId) -> Result<()> {
         if self.read().dropped.contains(&run) {
-            return Err(Error::refused(Code::Gone, format!("run {run} is over, and its view is dropped")));
+            return Err(Error::refused(
+                Code::WrongState,
+                format!("run {run} is over, and its view is dropped"),
+            ));
         }
         Ok(())
     }

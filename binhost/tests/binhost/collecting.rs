@@ -127,9 +127,9 @@ async fn a_dropped_run_never_comes_back() {
     let binhost = binhost.await.unwrap();
     assert!(names(&binhost.path("targets/amd64/runs")).is_empty());
     assert_eq!(values(&binhost.staging().await, "PACKAGES"), ["0"]);
-    assert_eq!(code(binhost.stage(1, 1, built, zlib()).await), Code::Gone);
+    assert_eq!(code(binhost.stage(1, 1, built, zlib()).await), Code::WrongState);
     let inherit = Inherit { artifacts: vec![built] };
-    assert_eq!(code(binhost.orchestrator().inherit(&target(), RUN, &inherit).await), Code::Gone);
+    assert_eq!(code(binhost.orchestrator().inherit(&target(), RUN, &inherit).await), Code::WrongState);
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ fn of_all(visitor: &Visitor, target: &TargetName, all: &[Generation], now: DateT
                 td {
                     @if let Some(run) = one.run { a href={ "/runs/" (run) } { "run " (run) } }
                     @if let Some(of) = one.republishes { "rollback to " (of) }
+                    @if one.run.is_none() && one.republishes.is_none() { "a lost database" }
                     @if let Some(reason) = &one.reason { " " (reason) }
                 }
                 td {

@@ -194,7 +194,9 @@ fn listed(generations: &[Generation], target: &TargetName) -> String {
     ];
     let origin = |generation: &Generation| match (generation.run, generation.republishes) {
         (Some(run), _) => format!("run {run}"),
-        (None, of) => format!("rollback to {}", or_dash(of)),
+        (None, Some(of)) => format!("rollback to {of}"),
+        // It was learned from the binhost.
+        (None, None) => "a lost database".to_owned(),
     };
     let rows = generations.iter().map(|generation| {
         [
