@@ -9,33 +9,33 @@ use swarm_protocol::id::TargetId;
 use swarm_protocol::kept::Kept;
 use tracing::warn;
 
-/// Asks the binhost. `false`: it cannot be asked at the moment.
-pub async fn ask(app: &App, target: TargetId, name: &TargetName) -> sqlx::Result<bool> {
+/// Asks the binhost, as far as it can be asked at the moment.
+pub async fn ask(app: &App, target: TargetId, name: &TargetName) -> sqlx::Result<()> {
     match app.binhost().await?.kept(name).await {
         Ok(kept) => from(app, target, name, &kept).await,
         Err(error) => {
             warn!(target.name = %name, %error, "the binhost does not say which generations there are");
-            Ok(false)
+            Ok(())
         }
     }
 }
 
 /// Learns from what the binhost has said that it keeps. What is in the database already was there before the binhost
 /// heard of it, so whatever has a higher number is unknown.
-pub async fn from(app: &App, target: TargetId, name: &TargetName, kept: &[Kept]) -> sqlx::Result<bool> {
+pub async fn from(app: &App, target: TargetId, name: &TargetName, kept: &[Kept]) -> sqlx::Result<()> {
     if !generations::has_above(&app.db, target, kept).await? {
-        return Ok(true);
+        return Ok(());
     }
     let current = match app.binhost().await?.current(name).await {
         Ok(current) => current.number,
         Err(error) => {
             warn!(target.name = %name, %error, "the binhost does not say which generation is current");
-            return Ok(false);
+            return Ok(());
         }
     };
     let learned = generations::learn(&app.db, (target, name), kept, current).await?;
     if !learned.is_empty() {
         warn!(target.name = %name, ?learned, ?current, "the binhost has generations that this database does not know");
     }
-    Ok(true)
+    Ok(())
 }
