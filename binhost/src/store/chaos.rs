@@ -116,7 +116,7 @@ impl World {
         let stage = Stage { package: PackageId(attempt), attempt: AttemptId(attempt), built, expected };
         let target = self.store.target_or_new(&"amd64".parse().unwrap()).unwrap();
         // Collected when the clock jumped a day after the upload; dropped; staged as another package.
-        let allowed = [Code::NotFound, Code::Gone, Code::Conflict];
+        let allowed = [Code::NotFound, Code::Gone, Code::WrongState, Code::Conflict];
         let (run, now) = (self.run(random).1, self.now());
         if let Some(staged) = ok(target.stage(blobs, Some(&self.keyring), run, &stage, now), &allowed) {
             self.published.lock().unwrap().insert(cpv, staged.published);
@@ -131,7 +131,10 @@ impl World {
     fn inherit(&self, random: &mut Random) {
         let target = self.store.target_or_new(&"amd64".parse().unwrap()).unwrap();
         let inherit = Inherit { artifacts: self.some(random) };
-        ok(target.inherit(&self.store.blobs, self.run(random).1, &inherit, self.now()), &[Code::Gone]);
+        ok(
+            target.inherit(&self.store.blobs, self.run(random).1, &inherit, self.now()),
+            &[Code::Gone, Code::WrongState],
+        );
     }
 
     fn publish(&self, random: &mut Random) {
