@@ -248,7 +248,8 @@ mod tests {
         let (work, tar) = (place.path().join("work"), place.path().join("tar"));
         fs::create_dir(&work).unwrap();
         let commit = repository(&work);
-        git(&work, &["archive", "--format=tar", "--output", tar.to_str().unwrap(), &commit]);
+        let tree = format!("{commit}^{{tree}}");
+        git(&work, &["archive", "--format=tar", "--output", tar.to_str().unwrap(), &tree]);
         let script = |pause: &str, end: &str| {
             let mut slow = Command::new("sh");
             slow.args(["-ec", &format!("head -c -512 $0; {pause}; tail -c 512 $0; {end}")]).arg(&tar);
@@ -257,7 +258,7 @@ mod tests {
         // The reader is at the tar's end when the rest is written: it has made all directories.
         let out = place.path().join("out");
         let read = format!(
-            "until [ -e '{}' ]; do sleep 0.02; done; sleep 0.2",
+            "for try in $(seq 500); do [ ! -e '{}' ] || break; sleep 0.02; done; sleep 0.2",
             out.join("profiles/repo_name").display()
         );
         unpacked(script(&read, ":"), &out, LIMITS).unwrap();
