@@ -1,6 +1,6 @@
 //! Where the database is, so that the orchestrator notices when it goes on from a dump: in another database, another cluster,
 //! or on another timeline than at its last start. What came after the dump is lost here and known elsewhere: drones hold ids
-//! of definitions, sessions and attempts, the binhost holds runs, BUILD_IDs and generations, viewers hold places in the event
+//! of definitions, sessions and attempts, the binhost holds runs, `BUILD_ID`s and generations, viewers hold places in the event
 //! log. None of these is given a second time: all go on from the time of the restoration, in minutes or in milliseconds, which
 //! is ahead of whatever was counted before, even if the same dump is restored twice. Generations are learned from the
 //! binhost ([`crate::learn`]).
