@@ -150,6 +150,7 @@ async fn in_the_browser() {
     clicks(&browser, "The log's telling lines").await;
     reads(&browser, "x.c:7: error").await;
     clicks(&browser, "Release it: try again").await;
+    swarm.run_reaches(run, RunState::Building, 30).await;
     ant.build_run(&swarm.admin, run).await;
     swarm.run_reaches(run, RunState::Promoted, 30).await;
 
