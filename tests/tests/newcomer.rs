@@ -113,15 +113,14 @@ async fn brings(swarm: &Swarm, drone: &ScriptedDrone) {
     swarm.run_reaches(run, RunState::Promoted, 30).await;
 }
 
-/// Waits for a link or a button with these words, and clicks it.
+/// Waits for a link or a button with these words, and clicks it, before a live update can put another in its place.
 async fn clicks(browser: &Browser, words: &str) {
     let script = format!(
         "const found = [...document.querySelectorAll('a, button, summary')].find((one) => one.innerText.trim() === {});
-         found?.setAttribute('data-next', ''); return !!found",
+         found?.click(); return !!found",
         json!(words)
     );
     browser.until(&format!("{words} to be there"), &script).await;
-    browser.click("[data-next]").await;
 }
 
 async fn reads(browser: &Browser, text: &str) {
