@@ -56,19 +56,24 @@ impl Drop for Heart {
 impl ScriptedDrone {
     /// Enrols a new drone and opens its first session.
     pub async fn join(swarm: &Swarm, name: &str, epoch: &Epoch) -> Self {
-        let token = Self::enrol(swarm, name).await;
+        Self::join_by(swarm, name, epoch, swarm.join_token().await).await
+    }
+
+    /// The same by this join token.
+    pub async fn join_by(swarm: &Swarm, name: &str, epoch: &Epoch, join_token: String) -> Self {
+        let token = Self::enrol(swarm, name, join_token).await;
         Self::open(swarm, name, token, epoch).await
     }
 
     /// The same for a machine with so much memory.
     pub async fn join_with(swarm: &Swarm, name: &str, epoch: &Epoch, memory_bytes: u64) -> Self {
-        let token = Self::enrol(swarm, name).await;
+        let token = Self::enrol(swarm, name, swarm.join_token().await).await;
         Self::open_with(swarm, name, token, epoch, memory_bytes).await
     }
 
-    async fn enrol(swarm: &Swarm, name: &str) -> String {
+    async fn enrol(swarm: &Swarm, name: &str, join_token: String) -> String {
         let enrol = Enrol {
-            join_token: swarm.join_token().await,
+            join_token,
             name: name.to_owned(),
             machine_id: format!("machine of {name}"),
             host_key: None,

@@ -4,8 +4,6 @@
 
 use serde_json::json;
 use std::sync::Arc;
-use swarm_protocol::client::DroneClient;
-use swarm_protocol::drone::Enrol;
 use swarm_protocol::state::RunState;
 use swarm_tests::browser::Browser;
 use swarm_tests::drone::ScriptedDrone;
@@ -36,14 +34,8 @@ async fn types(swarm: &Swarm, line: &str) -> Screen {
 
 /// A machine uses the token that the screen shows.
 async fn joins(swarm: &Swarm, name: &str, token: &Screen) -> Arc<ScriptedDrone> {
-    let enrol = Enrol {
-        join_token: token.text.trim().to_owned(),
-        name: name.to_owned(),
-        machine_id: format!("machine of {name}"),
-        host_key: None,
-    };
-    let token = DroneClient::new(&swarm.url(), None).enrol(&enrol).await.unwrap().token;
-    Arc::new(ScriptedDrone::open(swarm, name, token, &plans::epoch()).await)
+    let token = token.text.trim().to_owned();
+    Arc::new(ScriptedDrone::join_by(swarm, name, &plans::epoch(), token).await)
 }
 
 /// The drone resolves the run that waits, as a plan of this package.

@@ -35,19 +35,10 @@ fn keeping(mut plan: Plan, kept: &[(&str, i32)]) -> Plan {
 
 /// Builds whatever is to be built, and lets what is to be judged pass, until the run is promoted.
 async fn promoted(swarm: &Swarm, drone: &ScriptedDrone, run: RunId) -> i64 {
-    loop {
-        match swarm.admin.run(run).await.unwrap().state {
-            RunState::Building => {
-                if let Some(claim) = drone.claim(1).await {
-                    drone.build(&claim).await;
-                }
-            }
-            RunState::Validating => {
-                if let Some(gate) = drone.gate(1).await {
-                    drone.judged(&gate, vec![], &[]).await.unwrap();
-                }
-            }
-            _ => break,
+    drone.build_run(&swarm.admin, run).await;
+    while swarm.admin.run(run).await.unwrap().state == RunState::Validating {
+        if let Some(gate) = drone.gate(1).await {
+            drone.judged(&gate, vec![], &[]).await.unwrap();
         }
     }
     swarm.run_reaches(run, RunState::Promoted, 30).await.generation.unwrap().0
