@@ -12,88 +12,58 @@ use std::time::Duration;
 /// A maintenance loop that has missed this many turns is stuck.
 const MISSED_TURNS: Duration = Duration::from_secs(3);
 
-/// What an alarm is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
+        /// What an alarm is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Kind { $( $(#[$doc])* #[serde(rename = $text)] $variant, )* }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+            /// The word for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $text,)* } }
+        }
+    };
+}
+
+kinds! {
     /// The binhost is degraded, or does not answer.
-    Binhost,
+    Binhost = "binhost",
     /// A drone cannot bring itself to a definition.
-    Definition,
+    Definition = "definition",
     /// A disk is nearly full.
-    Disk,
+    Disk = "disk",
     /// The private Postgres is not dumped.
-    Dump,
+    Dump = "dump",
     /// A run waits for a person.
-    Frozen,
+    Frozen = "frozen",
     /// The queue is not what its rules say.
-    Invariants,
+    Invariants = "invariants",
     /// The maintenance loop does not turn.
-    Maintenance,
+    Maintenance = "maintenance",
     /// A nightly update did not come, or failed.
-    Nightly,
+    Nightly = "nightly",
     /// A destination of notifications cannot be reached. It is told at `/readyz` only.
-    Notify,
+    Notify = "notify",
     /// The scheduler fails.
-    Planner,
+    Planner = "planner",
     /// Redis does not answer.
-    Redis,
+    Redis = "redis",
     /// A silent drone waits for a person.
-    Repair,
+    Repair = "repair",
     /// Two processes speak for one drone.
-    Sessions,
+    Sessions = "sessions",
     /// Packages are ready that no drone may build.
-    Stranded,
+    Stranded = "stranded",
     /// Packages are ready that nobody builds.
-    Unbuilt,
+    Unbuilt = "unbuilt",
     /// A run is not being resolved.
-    Unresolved,
+    Unresolved = "unresolved",
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: &[Self] = &[
-        Self::Binhost,
-        Self::Definition,
-        Self::Disk,
-        Self::Dump,
-        Self::Frozen,
-        Self::Invariants,
-        Self::Maintenance,
-        Self::Nightly,
-        Self::Notify,
-        Self::Planner,
-        Self::Redis,
-        Self::Repair,
-        Self::Sessions,
-        Self::Stranded,
-        Self::Unbuilt,
-        Self::Unresolved,
-    ];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Binhost => "binhost",
-            Self::Definition => "definition",
-            Self::Disk => "disk",
-            Self::Dump => "dump",
-            Self::Frozen => "frozen",
-            Self::Invariants => "invariants",
-            Self::Maintenance => "maintenance",
-            Self::Nightly => "nightly",
-            Self::Notify => "notify",
-            Self::Planner => "planner",
-            Self::Redis => "redis",
-            Self::Repair => "repair",
-            Self::Sessions => "sessions",
-            Self::Stranded => "stranded",
-            Self::Unbuilt => "unbuilt",
-            Self::Unresolved => "unresolved",
-        }
-    }
-
     /// What the database says.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

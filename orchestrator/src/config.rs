@@ -1,12 +1,15 @@
 //! The orchestrator's configuration: one TOML file, unknown fields refused, secrets by file or environment only.
 
+mod gate;
 mod notify;
 mod repair;
+mod retries;
 
+pub use gate::{Gate, Quarantined};
 pub use notify::{Mail, Notify, Ntfy, Webhook};
 pub use repair::Repair;
+pub use retries::Retries;
 
-use crate::machine::retry::Policy;
 use crate::placement::Rule;
 use crate::scheduler::Strategy;
 use anyhow::{Context, Result, ensure};
@@ -14,7 +17,6 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// `build-orchestrator.toml`.
 #[derive(Debug, Deserialize)]
@@ -145,28 +147,6 @@ pub struct Times {
     pub run_retention_days: u32,
 }
 
-/// `[retries]`: failures after which a package is quarantined, or a drone grounded.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retries {
-    /// Distinct drones that failed a package for its own reasons.
-    pub package_drones: usize,
-    /// Failures for its own reasons, on whatever drones.
-    pub package_failures: usize,
-    /// Failures of the infrastructure.
-    pub infrastructure_failures: usize,
-    /// Failures for want of memory or time.
-    pub resources_failures: usize,
-    /// Failures of drones out of step with the epoch.
-    pub epoch_failures: usize,
-    /// The pause after a first failure, in seconds; it doubles with each further one.
-    pub first_pause_seconds: u32,
-    /// The longest pause, in seconds.
-    pub longest_pause_seconds: u32,
-    /// Failures in a row that ground a drone.
-    pub drone_failures: i32,
-}
-
 /// `[limits]`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -180,44 +160,6 @@ pub struct Limits {
     /// A drone that has less free where it builds is an alarm, and so is the orchestrator where the private servers keep
     /// what they keep, in bytes.
     pub disk_low_bytes: u64,
-}
-
-/// `[gate]`: what is asked of Portage before clients see a generation.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Gate {
-    /// Whether the generation of a run that a drone resolved must pass. One whose plan a person posted is not judged.
-    pub required: bool,
-    /// What becomes of a run whose packages are quarantined.
-    pub quarantined: Quarantined,
-    /// Whether the generation is also installed, in a root that is thrown away.
-    pub smoke: bool,
-    /// How long judging may take, in seconds.
-    pub limit_seconds: u32,
-    /// How long a generation waits for a drone that judges it before its run fails, in seconds.
-    pub patience_seconds: u32,
-}
-
-/// `gate.quarantined`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Quarantined {
-    /// They hold the run until a person decides.
-    Hold,
-    /// A successor is resolved without them: their older versions stay, where Portage and the gate agree.
-    Older,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self {
-            required: true,
-            quarantined: Quarantined::Hold,
-            smoke: false,
-            limit_seconds: 1800,
-            patience_seconds: 3600,
-        }
-    }
 }
 
 impl Database {
@@ -269,26 +211,6 @@ impl Default for Times {
     }
 }
 
-impl Default for Retries {
-    fn default() -> Self {
-        let policy = Policy::DEFAULT;
-        Self {
-            package_drones: policy.package_drones,
-            package_failures: policy.package_failures,
-            infrastructure_failures: policy.infrastructure_failures,
-            resources_failures: policy.resources_failures,
-            epoch_failures: policy.epoch_failures,
-            first_pause_seconds: seconds(policy.first_pause),
-            longest_pause_seconds: seconds(policy.longest_pause),
-            drone_failures: 5,
-        }
-    }
-}
-
-fn seconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
-}
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -296,22 +218,6 @@ impl Default for Limits {
             distfile_bytes: 4 << 30,
             body_bytes: 64 << 20,
             disk_low_bytes: 5 << 30,
-        }
-    }
-}
-
-impl Retries {
-    /// The retry rules of the package machine.
-    #[must_use]
-    pub fn policy(&self) -> Policy {
-        Policy {
-            package_drones: self.package_drones,
-            package_failures: self.package_failures,
-            infrastructure_failures: self.infrastructure_failures,
-            resources_failures: self.resources_failures,
-            epoch_failures: self.epoch_failures,
-            first_pause: Duration::from_secs(self.first_pause_seconds.into()),
-            longest_pause: Duration::from_secs(self.longest_pause_seconds.into()),
         }
     }
 }
@@ -408,6 +314,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::retry::Policy;
 
     fn load(text: &str) -> Result<Config, String> {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -2,7 +2,9 @@
 
 mod report;
 
-pub use report::{Complete, Completed, Completion, Fail, Fence, HandBack, LogChunk, Phases, Start, Usage};
+pub use report::{
+    Complete, Completed, Completion, Fail, Fence, HandBack, LogChunk, Phases, Start, Usage, is_span,
+};
 
 use crate::definition::Definition;
 use crate::digest::Digest;

@@ -17,7 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use swarm_protocol::drone::{
     ClaimAnswer, ClaimRequest, CloseSession, Complete, Completed, Completion, DefinitionsAnswer,
     DefinitionsRequest, Fail, HandBack, Heartbeat, HeartbeatAnswer, LogChunk, OpenSession, Session, Start,
-    Usage,
+    Usage, is_span,
 };
 use swarm_protocol::gate::{GateAnswer, GateRequest, Unjudged, Verdict};
 use swarm_protocol::id::{AttemptId, DroneId, GateId, ResolutionId};
@@ -212,9 +212,10 @@ pub async fn log(
 /// Refuses numbers that cannot be.
 fn sane(usage: Option<&Usage>) -> Result<Option<&Usage>, ApiError> {
     match usage {
-        Some(usage) if !usage.is_sane() => {
-            Err(ApiError::new(Code::InvalidValue, "usage: seconds and bytes are not negative, and finite"))
-        }
+        Some(usage) if !usage.is_sane() => Err(ApiError::new(
+            Code::InvalidValue,
+            "usage: seconds and bytes are not negative, and not beyond all bounds",
+        )),
         usage => Ok(usage),
     }
 }
@@ -227,8 +228,11 @@ pub async fn complete(
     Json(complete): Json<Complete>,
 ) -> Result<axum::Json<Completed>, ApiError> {
     let Complete { fence, built, size, upload_seconds, usage } = complete;
-    if upload_seconds.is_some_and(|seconds| !seconds.is_finite() || seconds < 0.0) {
-        return Err(ApiError::new(Code::InvalidValue, "upload_seconds is not negative, and finite"));
+    if upload_seconds.is_some_and(|seconds| !is_span(seconds)) {
+        return Err(ApiError::new(
+            Code::InvalidValue,
+            "upload_seconds is not negative, and shorter than a century",
+        ));
     }
     let note = Note { built_bytes: Some(size), usage: sane(usage.as_ref())?, ..by(drone) };
     let applied = app.apply(Subject::Attempt(attempt), &Transition::Complete { fence, built }, note).await?;

@@ -118,11 +118,17 @@ impl Phases {
     }
 }
 
+/// Whether a number of seconds can be one: not negative, and shorter than a century.
+#[must_use]
+pub fn is_span(seconds: f64) -> bool {
+    const CENTURY: f64 = 100.0 * 365.0 * 86400.0;
+    (0.0..CENTURY).contains(&seconds)
+}
+
 impl Usage {
     /// Whether every number can be one: not negative, not beyond all bounds.
     #[must_use]
     pub fn is_sane(&self) -> bool {
-        const CENTURY: f64 = 100.0 * 365.0 * 86400.0;
         const EXBIBYTE: u64 = 1 << 60;
         let seconds = [
             self.user_seconds / 4096.0,
@@ -133,7 +139,7 @@ impl Usage {
         ];
         let bytes = [self.peak_memory_bytes, self.read_bytes, self.written_bytes];
         let phases = self.phases.named().map(|(_, seconds)| seconds);
-        seconds.iter().chain(&phases).all(|seconds| (0.0..CENTURY).contains(seconds))
+        seconds.iter().chain(&phases).all(|seconds| is_span(*seconds))
             && bytes.iter().all(|bytes| *bytes < EXBIBYTE)
     }
 }
