@@ -135,6 +135,9 @@ async fn serve_on(servers: &Arc<Servers>, config: &Config, signals: &mut Signals
                 warn!(%error, "TCP_NODELAY cannot be set");
             }
         });
+        // The connections share one router. A bare one would be copied for each, all its routes, and thousands of
+        // drones and viewers are connected.
+        let router = router.into_make_service();
         let served = axum::serve(listener, router).with_graceful_shutdown(drained.cancelled_owned()).await;
         ("api", served.map_err(anyhow::Error::from))
     });
