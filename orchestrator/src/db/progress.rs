@@ -25,7 +25,9 @@ pub async fn of_run(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Progres
     sqlx::query_as!(
         Progress,
         // A rank is a package's estimate and the longest chain behind it: the greatest one is the longest chain of all.
-        r#"WITH open AS (
+        // The clock is read once: it is a table's, and there are thousands of builds.
+        r#"WITH now AS MATERIALIZED (SELECT swarm_now() AS at),
+           open AS (
                SELECT COALESCE(sum(estimate_seconds), 0) AS work, COALESCE(max(rank), 0) AS chain
                FROM packages WHERE run_id = $1 AND state IN ('needed', 'delegated')),
            fleet AS (
@@ -33,15 +35,17 @@ pub async fn of_run(db: impl PgExecutor<'_>, run: RunId) -> sqlx::Result<Progres
                FROM drones WHERE state = 'online'),
            built AS (
                SELECT extract(epoch FROM a.ended_at - a.started_at)::float8 * d.speed / NULLIF(p.estimate_seconds, 0) AS ratio,
-                      floor(extract(epoch FROM swarm_now() - a.ended_at) / 3600)::integer AS hour
-               FROM packages p JOIN attempts a ON a.package_id = p.id JOIN drones d ON d.id = a.drone_id
-               WHERE p.run_id = $1 AND a.outcome = 'received' AND a.started_at IS NOT NULL)
+                      floor(extract(epoch FROM now.at - a.ended_at) / 3600)::integer AS hour
+               FROM now CROSS JOIN packages p JOIN attempts a ON a.package_id = p.id JOIN drones d ON d.id = a.drone_id
+               WHERE p.run_id = $1 AND a.outcome = 'received' AND a.started_at IS NOT NULL),
+           by_hour AS (SELECT hour, count(*) AS received FROM built GROUP BY hour)
            SELECT open.work AS "work_seconds!", open.chain AS "chain_seconds!", fleet.speeds AS "speeds!",
                   fleet.fastest AS "fastest!",
                   (SELECT percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY ratio)
                    FROM built WHERE ratio IS NOT NULL) AS taken_by_expected,
-                  ARRAY(SELECT (SELECT count(*) FROM built WHERE built.hour = hours.hour)
-                        FROM generate_series(0, 23) AS hours (hour) ORDER BY hours.hour) AS "received_by_hour!"
+                  ARRAY(SELECT COALESCE(received, 0)
+                        FROM generate_series(0, 23) AS hours (hour) LEFT JOIN by_hour USING (hour)
+                        ORDER BY hour) AS "received_by_hour!"
            FROM open, fleet"#,
         run.0
     )
