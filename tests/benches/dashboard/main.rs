@@ -3,7 +3,7 @@
 //!
 //! | bench | what |
 //! |---|---|
-//! | [`pages`] | milliseconds and bytes of each page at 5,000 packages and 100 drones, and of a log of 100 MB |
+//! | [`pages`] | milliseconds and bytes of each page at 5,000 packages and 100 drones, and of a log of 100 MB; `swarm status` beside curl |
 //! | [`viewers`] | what 500 open dashboards take of the machine, and of the queue, while 20 drones build |
 //! | [`screenshots`] | `make screenshots`: the main pages as pictures, in a real browser |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "that is how a bench fails")]

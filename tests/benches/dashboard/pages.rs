@@ -1,8 +1,11 @@
-//! How long pages take and how large they are: 5,000 packages, half of them received, 100 drones that build.
+//! How long pages take and how large they are: 5,000 packages, half of them received, 100 drones that build. And how long
+//! `swarm status` takes then, beside a curl that throws the same answer away.
 
 use crate::{fleet, report};
 use serde_json::json;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use swarm_tests::cli;
 use swarm_tests::pages::Reader;
 use swarm_tests::plans::epoch;
 use swarm_tests::swarm::{Swarm, target};
@@ -53,6 +56,33 @@ pub(crate) async fn run() {
             "bytes": bytes, "whole": report::percentiles(&times),
         }));
     }
+    status(&swarm);
+}
+
+/// The two take turns, so that both find the machine the same.
+fn status(swarm: &Swarm) {
+    let (mut ours, mut peers) = (Vec::new(), Vec::new());
+    for _ in 0..READS {
+        let mut curl = Command::new("curl");
+        // The token is a throw-away of this bench.
+        let header = format!("Authorization: Bearer {}", swarm.token);
+        curl.args(["-sS", "-f", "-o", "/dev/null", "-H", &header, &format!("{}/api/v1/status", swarm.url())]);
+        ours.push(wall(cli::command(swarm, "status")));
+        peers.push(wall(curl));
+    }
+    let ratios: Vec<_> = ours.iter().zip(&peers).map(|(ours, peer)| ours / peer).collect();
+    report::line(&json!({
+        "name": "status", "packages": LAYERS * WIDTH, "drones": DRONES, "unit": "ms",
+        "swarm_status": report::percentiles(&ours), "curl": report::percentiles(&peers),
+        "ratio": report::spread(&ratios),
+    }));
+}
+
+fn wall(mut command: Command) -> f64 {
+    let began = Instant::now();
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{command:?}");
+    began.elapsed().as_secs_f64() * 1000.0
 }
 
 async fn large_log(swarm: &Swarm, attempt: i64) {
