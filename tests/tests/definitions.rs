@@ -248,7 +248,7 @@ async fn drones_hear_at_once_what_they_shall_hold() {
     let waiting = drone.clone();
     let waiting = tokio::spawn(async move { wanted(&waiting, &[], 60).await });
     let first = pushed(&swarm, "one", "first", 0).await;
-    let answer = tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap().unwrap();
     assert_eq!(answer.definitions[0].definition, first);
     let ticket = answer.definitions[0].ticket.0.clone();
     let binhost = BinhostClient::new(&swarm.binhost_url(), ticket);

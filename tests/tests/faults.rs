@@ -223,7 +223,7 @@ async fn a_drone_that_fails_everything_is_grounded_and_pardoned() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_robs_nobody() {
-    let swarm = Swarm::start().await;
+    let swarm = Swarm::start_with(Settings::soon_silent()).await;
     swarm.run(plans::epoch(), plans::flat(1)).await;
     let drone = ScriptedDrone::join(&swarm, "one", &plans::epoch()).await;
     let claim = drone.claim(30).await.unwrap();
