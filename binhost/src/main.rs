@@ -13,7 +13,7 @@ use std::sync::Arc;
 use swarm_protocol::gentoo::TargetName;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 /// The binhost of Build Swarm: artifact store, generations, Packages index, serving.
@@ -61,8 +61,21 @@ enum Command {
 /// What `verify` ends with when it found something.
 const FAULTS: u8 = 3;
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let log_json = arguments.log_json;
+    dispatch(arguments).unwrap_or_else(|error| {
+        // Who reads the log as JSON reads its last line, too.
+        if log_json {
+            error!("{error:#}");
+        } else {
+            eprintln!("build-binhost: {error:#}");
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     if arguments.log_json {

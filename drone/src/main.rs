@@ -103,13 +103,17 @@ impl ConfigFile {
 }
 
 fn main() -> ExitCode {
-    match dispatch(Cli::parse().command) {
-        Ok(code) => code,
-        Err(error) => {
+    let command = Cli::parse().command;
+    let log_json = matches!(command, Command::Run { log_json: true, .. });
+    dispatch(command).unwrap_or_else(|error| {
+        // Who reads the log as JSON reads its last line, too.
+        if log_json {
+            tracing::error!("{error:#}");
+        } else {
             eprintln!("build-drone: {error:#}");
-            ExitCode::FAILURE
         }
-    }
+        ExitCode::FAILURE
+    })
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {

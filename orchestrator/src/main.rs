@@ -8,9 +8,11 @@ use build_orchestrator::{db, embedded, server};
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use swarm_protocol::admin::NewToken;
 use swarm_protocol::state::Role;
 use swarm_protocol::ticket::TicketSigner;
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 /// The brain of Build Swarm: API, queue, scheduler, maintenance.
@@ -72,8 +74,24 @@ fn role(text: &str) -> Result<Role, String> {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let log_json = arguments.log_json;
+    match dispatch(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Who reads the log as JSON reads its last line, too.
+            if log_json {
+                error!("{error:#}");
+            } else {
+                eprintln!("build-orchestrator: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<()> {
     if let Some(Command::Simulate(options)) = &arguments.command {
         return simulation::run(options);
     }

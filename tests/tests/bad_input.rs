@@ -211,12 +211,18 @@ fn a_configuration_with_a_typo_names_the_line() {
         let file = directory.path().join(name);
         std::fs::write(&file, text).unwrap();
         let mut command = Command::new(binary(name));
-        if name != "build-orchestrator" {
-            command.arg(if name == "build-drone" { "run" } else { "serve" });
-        }
+        command.arg(if name == "build-drone" { "run" } else { "serve" });
         let output = command.arg("--config").arg(&file).arg("--check-config").output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{name}");
         assert!(error.contains("line 2") && error.contains(&file.display().to_string()), "{name}: {error}");
+        assert!(error.starts_with(&format!("{name}: ")), "{name}: {error}");
+        // The last word of a log of JSON lines is one, too.
+        let mut command = Command::new(binary(name));
+        command.arg(if name == "build-drone" { "run" } else { "serve" });
+        let output = command.arg("--config").arg(&file).arg("--log-json").output().unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!((output.status.code(), &line["level"]), (Some(1), &"ERROR".into()), "{name}");
+        assert!(line["fields"]["message"].as_str().unwrap().contains("line 2"), "{name}: {line}");
     }
 }
