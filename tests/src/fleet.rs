@@ -42,6 +42,12 @@ impl Fleet {
     /// Machines of these names, with nothing of ours on them.
     #[must_use]
     pub fn new(swarm: &Swarm, names: &[&str]) -> Self {
+        Self::with(swarm, names, &[])
+    }
+
+    /// The same, with these directories bound into each, as `FROM:TO`.
+    #[must_use]
+    pub fn with(swarm: &Swarm, names: &[&str], binds: &[String]) -> Self {
         let files = swarm.path().join("fleet");
         fs::create_dir_all(files.join("programs")).unwrap();
         fs::create_dir(files.join("gate")).unwrap();
@@ -49,7 +55,7 @@ impl Fleet {
         fs::write(files.join("drone.toml.in"), TEMPLATE).unwrap();
         let mut fleet = Self { files, machines: Vec::new() };
         for name in names {
-            let machine = fleet.machine(name);
+            let machine = fleet.machine(name, binds);
             fleet.machines.push(((*name).to_owned(), machine));
         }
         fleet.program("build-drone", &stripped("build-drone"));
@@ -57,9 +63,9 @@ impl Fleet {
         fleet
     }
 
-    fn machine(&self, name: &str) -> Machine {
+    fn machine(&self, name: &str, binds: &[String]) -> Machine {
         let gate = format!("{}:/var/cache/swarm-gate:ro", self.files.join("gate").display());
-        Machine::node(name, &self.files.join("key.pub"), &[gate])
+        Machine::node(name, &self.files.join("key.pub"), &[&[gate], binds].concat())
     }
 
     /// Writes the topology and the known hosts; `more` is the topology's end.
@@ -84,6 +90,12 @@ impl Fleet {
         }
         fs::write(self.files.join("fleet.toml"), topology + more).unwrap();
         fs::write(self.files.join("known_hosts"), hosts).unwrap();
+    }
+
+    /// Says of the last machine what else the topology has to, and writes a template of its configuration.
+    pub fn last_is(&self, swarm: &Swarm, node: &str, template: (&str, &str)) {
+        self.write(swarm, node);
+        fs::write(self.files.join(template.0), template.1).unwrap();
     }
 
     /// Puts a program where it is deployed from.

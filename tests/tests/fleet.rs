@@ -245,54 +245,6 @@ async fn a_deploy_that_is_broken_off_gives_the_drone_work_again_and_a_reset_wait
     checker::check(&swarm.admin, &swarm.database.pool).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_binhost_behind_a_jump_host() {
-    let swarm = machines::reachable_swarm(Settings::default()).await;
-    let fleet = Fleet::new(&swarm, &["gate", "store"]);
-    let (gate, store) = (fleet.node("gate"), fleet.node("store"));
-    let ip = store.ip();
-    let topology = fs::read_to_string(fleet.files.join("fleet.toml")).unwrap();
-    let node = topology.rsplit_once("[[node]]").unwrap().1;
-    let binhost = format!(
-        "[[node]]{node}roles = [\"binhost\"]\njump = \"root@{}:22\"\nconfig = {{ binhost = \"binhost.toml\" }}\n",
-        gate.ip()
-    );
-    fs::write(fleet.files.join("fleet.toml"), topology.replace(&format!("[[node]]{node}"), &binhost))
-        .unwrap();
-    let ticket_key = swarm_tests::swarm::output(&["ticket-key"], swarm.path());
-    let config = format!(
-        "listen = \"{{{{address}}}}:8410\"\ndirectory = \"/var/lib/build-binhost\"\nticket_key = \"{ticket_key}\"\n"
-    );
-    fs::write(fleet.files.join("binhost.toml"), config).unwrap();
-    fleet.program("build-binhost", &fleet::stripped("build-binhost"));
-    // From here it is reached by way of the other only.
-    let _ = store.ok(&["ip", "route", "add", "unreachable", "10.88.0.1"]);
-
-    let said = fleet.types(&swarm, "deploy store --json").await;
-    assert!(said.code == 1 && said.stdout.contains("useradd --system --create-home"), "{said:?}");
-    let _ = store.ok(&[
-        "useradd",
-        "--system",
-        "--create-home",
-        "--home-dir",
-        "/var/lib/build-binhost",
-        "build-binhost",
-    ]);
-    let said = fleet.types(&swarm, "deploy store --json").await;
-    assert!(said.code == 0 && all(&results(&said), "done"), "{said:?}");
-    let ready = ["curl", "-sS", "--fail", &format!("http://{ip}:8410/readyz")];
-    let _ = gate.ok(&ready);
-    let said = fleet.types(&swarm, "deploy store --json").await;
-    assert!(said.code == 0 && all(&results(&said), "unchanged"), "{said:?}");
-
-    fs::write(fleet.files.join("known_hosts"), format!("{ip} {}\n", fleet::host_key(store))).unwrap();
-    let said = fleet.types(&swarm, "status store --json").await;
-    assert!(
-        said.code == 1 && said.stdout.contains("by way of root@"),
-        "its key is not pinned any more: {said:?}"
-    );
-}
-
 /// A command that ends with the test, whatever becomes of it.
 fn background(command: Command) -> tokio::task::JoinHandle<Said> {
     let mut command = tokio::process::Command::from(command);

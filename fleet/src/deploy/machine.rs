@@ -198,10 +198,7 @@ impl<'a> Machine<'a> {
     async fn take_back(&self, plan: &PartPlan, trouble: Trouble) -> Undone {
         let connection = &self.found.connection;
         self.deploy.tell(self.node, format!("takes it back: {trouble}"));
-        let why = match plan.part.role {
-            Role::Drone => reason(connection, plan).await,
-            _ => None,
-        };
+        let why = reason(connection, plan).await;
         let says = why.map_or_else(|| trouble.says.clone(), |why| format!("{}: {why}", trouble.says));
         let is_new =
             plan.writes.iter().any(|write| write.file.path == plan.part.program && write.former.is_none());

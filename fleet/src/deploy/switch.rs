@@ -42,12 +42,13 @@ pub(super) async fn switch(connection: &Connection, plan: &PartPlan, verb: Verb)
     good(&said).map_err(|says| Trouble::new("service", says))
 }
 
-/// Why a daemon does not come up, as far as it can say: a drone's own preflight.
+/// Why a daemon does not come up, as far as it can say: a drone's own preflight, or its last words in the log.
 pub(super) async fn reason(connection: &Connection, plan: &PartPlan) -> Option<String> {
     const ASK: Duration = Duration::from_mins(1);
-    let script = "\"$1\" preflight --config \"$2\" 2>&1 | grep -E 'MISSING|build-drone:'";
+    const SCRIPT: &str = include_str!("last_words.sh");
+    let part = plan.part;
     let asked: Result<_, SshError> =
-        connection.script(script, &[plan.part.program, plan.part.config], None, ASK).await;
+        connection.script(SCRIPT, &[part.name, part.program, part.config], None, ASK).await;
     let lines = asked.ok()?.stdout;
     let lines: Vec<_> =
         lines.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
