@@ -25,7 +25,7 @@ impl Cluster {
         assert!(chown.status.success(), "{chown:?}");
         cluster.run("initdb", &["-A", "trust", "-U", "swarm", "--no-sync"]);
         cluster.run("pg_ctl", &["start", "-w", "-l", &format!("{place}/log"), "-o", &cluster.options()]);
-        wait::until(10, "the cluster to listen", async || {
+        wait::until(30, "the cluster to listen", async || {
             fs::exists(format!("{place}/.s.PGSQL.5432")).unwrap().then_some(())
         })
         .await;

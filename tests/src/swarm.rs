@@ -178,7 +178,7 @@ impl Swarm {
         let mut command = Command::new(binary("build-orchestrator"));
         command.arg("--config").arg(self.path().join("orchestrator.toml"));
         self.orchestrator = Some(Process::start(&mut command, &self.path().join("orchestrator.log")));
-        answers(&format!("{}/readyz", self.url()), 20).await;
+        answers(&format!("{}/readyz", self.url()), 60).await;
     }
 
     /// Starts another orchestrator on the same Postgres, Redis and binhost.
@@ -193,7 +193,7 @@ impl Swarm {
         command.arg("--config").arg(&config);
         let process = Process::start(&mut command, &self.path().join("second.log"));
         let url = format!("http://{}", port.address);
-        answers(&format!("{url}/readyz"), 20).await;
+        answers(&format!("{url}/readyz"), 60).await;
         Second { admin: AdminClient::new(&url, self.token.clone()), url, process, _port: port }
     }
 
@@ -202,7 +202,7 @@ impl Swarm {
         let mut command = Command::new(binary("build-binhost"));
         command.arg("serve").arg("--config").arg(self.path().join("binhost.toml"));
         self.binhost = Some(Process::start(&mut command, &self.path().join("binhost.log")));
-        answers(&format!("{}/readyz", self.binhost_url()), 20).await;
+        answers(&format!("{}/readyz", self.binhost_url()), 60).await;
     }
 
     /// Starts Redis and waits for its socket.

@@ -113,7 +113,7 @@ async fn a_request_can_be_followed_through_the_logs() {
     swarm.binhost = Some(json_daemon(&swarm, "build-binhost", "binhost.toml"));
     swarm.orchestrator = Some(json_daemon(&swarm, "build-orchestrator", "orchestrator.toml"));
     for url in [swarm.url(), swarm.binhost_url()] {
-        answers(&format!("{url}/readyz"), 20).await;
+        answers(&format!("{url}/readyz"), 60).await;
         assert_eq!(ask(&format!("{url}/nowhere"), "cron.7").await["x-request-id"], "cron.7");
         let given = ask(&format!("{url}/nowhere"), "a b").await;
         assert_eq!(given["x-request-id"].len(), 32, "{given:?}");

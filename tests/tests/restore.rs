@@ -62,7 +62,7 @@ async fn age(database: &Database) {
 /// Waits until the destination of notifications is known, and stands so.
 async fn people(swarm: &Swarm, condition: &str) {
     let query = format!("SELECT EXISTS (SELECT FROM destinations WHERE {condition})");
-    wait::until(20, &format!("people to be told: {condition}"), async || {
+    wait::until(30, &format!("people to be told: {condition}"), async || {
         let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query.clone()));
         query.fetch_one(&swarm.database.pool).await.unwrap_or(false).then_some(())
     })
@@ -114,7 +114,7 @@ fn keys(events: &[Event]) -> BTreeMap<i64, String> {
 /// Everything that a reader is shown who begins at `cursor`, once `found` is among it.
 async fn shown(swarm: &Swarm, cursor: &str, found: impl Fn(&Event) -> bool) -> Vec<Event> {
     let (mut cursor, mut events) = (cursor.to_owned(), Vec::new());
-    wait::until(20, "an event to be shown", async || {
+    wait::until(30, "an event to be shown", async || {
         let page = swarm.admin.events(&cursor).await.unwrap();
         cursor = page.cursor;
         events.extend(page.events);
@@ -146,7 +146,7 @@ async fn a_run_that_was_over_already_gives_way_to_another_one() {
     build(&ant, &ant.claim(5).await.unwrap()).await;
     swarm.run_reaches(first, RunState::Promoted, 20).await;
     let view = swarm.binhost_directory().join(format!("targets/{}/runs/{first}", target()));
-    wait::until(20, "the run's view to be dropped", async || (!view.exists()).then_some(())).await;
+    wait::until(30, "the run's view to be dropped", async || (!view.exists()).then_some(())).await;
     let before = index(&swarm).await;
 
     restore(&mut swarm, Database::empty().await).await;
@@ -216,7 +216,7 @@ async fn lives_on(elsewhere: Option<Cluster>) {
     ant.beat(&[]).await.unwrap();
     assert_eq!(bee.beat(&[]).await.unwrap_err().code(), Some(Code::Unauthenticated));
     // What was promoted since is known by its number, and a rollback to it is refused before it does harm.
-    wait::until(20, "the lost generations to be known", async || {
+    wait::until(30, "the lost generations to be known", async || {
         let all = swarm.admin.generations(&target()).await.unwrap();
         let all: Vec<_> = all.iter().map(|generation| (generation.number.0, generation.state)).collect();
         all.starts_with(&[(3, GenerationState::Current), (2, GenerationState::Retired)]).then_some(())
@@ -247,7 +247,7 @@ async fn lives_on(elsewhere: Option<Cluster>) {
     let log = keys(&shown(&swarm, "0", is_new).await);
     assert!(keys(&old).iter().all(|(id, kind)| log.get(id) == Some(kind)), "{log:?}");
     shown(&swarm, &cursor, is_new).await;
-    wait::until(20, "people to be told of the new run", async || {
+    wait::until(30, "people to be told of the new run", async || {
         let mut told =
             receiver.received().into_iter().flat_map(|one| one.body["events"].as_array().cloned().unwrap());
         told.any(|event| event["run"] == next.0).then_some(())
