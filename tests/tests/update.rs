@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use swarm_protocol::admin::NewNightly;
+use swarm_protocol::admin::{NewNightly, World};
 use swarm_protocol::state::RunState;
 use swarm_tests::cli::Said;
 use swarm_tests::definitions::{configuration, push_from, snapshot};
@@ -238,4 +238,29 @@ async fn what_emerge_fails_and_what_portage_refuses_have_exit_codes_of_their_own
     let _ = desk.machine.ok(&["emerge", "--quiet", "--unmerge", "swarm-test/mine"]);
     desk.types("update", 0);
     assert!(desk.has("left-2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_stays_for_what_still_needs_it_and_is_told() {
+    let scene = Scene::new().await;
+    let world = World { world: vec![], provided: machines::libc() };
+    scene.swarm.admin.set_world(&target(), &world).await.unwrap();
+    // Version 2 has another soname and the same sub-slot: nobody is rebuilt for it.
+    let second = scene.repository.join("swarm-test/libabi/libabi-2.ebuild");
+    let text = fs::read(&second).unwrap();
+    fs::remove_file(&second).unwrap();
+    scene.promotes("swarm-test/libabi\nswarm-test/uses-libabi\n").await;
+    let desk =
+        Workstation::new(&scene.swarm, &scene.repository, "swarm-test/libabi\nswarm-test/uses-libabi\n");
+    desk.types("setup workstation box", 0);
+    desk.types("update", 0);
+
+    fs::write(&second, text).unwrap();
+    scene.promotes("swarm-test/libabi\n").await;
+    let said = desk.types("update", 0).stdout;
+    assert!(desk.has("libabi-2") && !desk.has("libabi-1") && desk.has("uses-libabi-1"), "{said}");
+    contains(&said, &["Old libraries stay", "/opt/swarm/lib/libabi.so.1 of swarm-test/libabi-2"]);
+    assert!(desk.machine.run(&["/opt/swarm/bin/uses-libabi"]).status.success());
+    let told = desk.json("update", 0);
+    assert_eq!(told["preserved"]["swarm-test/libabi-2"][0], "/opt/swarm/lib/libabi.so.1", "{told}");
 }
