@@ -92,15 +92,15 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(arguments: Arguments) -> Result<()> {
-    if let Some(Command::Simulate(options)) = &arguments.command {
-        return simulation::run(options);
-    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if arguments.log_json {
         log.json().init();
     } else {
         log.init();
+    }
+    if let Some(Command::Simulate(options)) = &arguments.command {
+        return simulation::run(options);
     }
     let config = Config::load(&arguments.config)?;
     if arguments.check_config {
