@@ -2,9 +2,6 @@
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
-use std::sync::atomic::{AtomicU32, Ordering};
-
-static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A test's database.
 pub struct Database {
@@ -27,10 +24,12 @@ impl Database {
 
     /// An empty database of the server whose socket is in `directory`.
     pub async fn empty_in(directory: &str) -> Self {
-        let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let options = PgConnectOptions::new().socket(directory).username("swarm");
         let mut admin = PgConnection::connect_with(&options.clone().database("postgres")).await.unwrap();
-        // The name is made of two numbers.
+        // Not by process id: within one `make test` it comes round again, and databases stay until the end.
+        let name = sqlx::query_scalar("SELECT 'test_' || replace(gen_random_uuid()::text, '-', '')");
+        let name: String = name.fetch_one(&mut admin).await.unwrap();
+        // It is made of hexadecimal digits.
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
         let pool =
             PgPoolOptions::new().max_connections(4).connect_with(options.database(&name)).await.unwrap();
